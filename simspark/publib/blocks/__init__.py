@@ -1,0 +1,1 @@
+"""Segment files: how they are written, read, served and fetched."""

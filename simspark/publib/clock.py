@@ -1,0 +1,33 @@
+"""The two clocks. Nothing else in simspark asks what time it is.
+
+Deadlines and durations use ``now()``, which no clock step moves. ``wall()`` is for showing to people only.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """A source of time, in seconds."""
+
+    def now(self) -> float:
+        """Monotonic seconds: for deadlines, timers and durations."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch: for time stamps that people read."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()

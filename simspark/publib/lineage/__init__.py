@@ -1,0 +1,1 @@
+"""What a task is made of: source, steps and sink."""

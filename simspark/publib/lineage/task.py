@@ -1,0 +1,138 @@
+"""What a running task sees: its own numbers, its budget and the machine's data.
+
+``TaskRun`` is made by the executor for each attempt and handed to the program's source, steps and sink. The two
+protocols are the whole of what a program may ask of the executor; tests give their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+
+class FileRef(NamedTuple):
+    """A segment file in the application directory of its owner: a worker's id, or "driver"."""
+
+    owner: str
+    name: str
+
+
+class SegmentRef(NamedTuple):
+    """One numbered segment of a file. ``shuffle`` and ``map_index`` name the map output it is, or are -1."""
+
+    file: FileRef
+    segment: int
+    shuffle: int = -1
+    map_index: int = -1
+
+
+class FileSink(Protocol):
+    """Writes one segment file; see blocks.segments.SegmentWriter."""
+
+    def append(self, segment: int, rows: list[Any]) -> int: ...
+
+    def append_frame(self, segment: int, frame: bytes | memoryview) -> int: ...
+
+    def commit(self) -> int: ...
+
+    def abort(self) -> None: ...
+
+
+class DataPlane(Protocol):
+    """Files of this application, wherever they are. Called by task threads; may block."""
+
+    def read(self, refs: Sequence[SegmentRef]) -> Iterator[list[Any]]:
+        """The record batches of these segments, in this order, fetched ahead within bounds.
+
+        Raises FetchFailed (errors) naming the first segment that is missing, corrupt or out of reach.
+        """
+        ...
+
+    def map_outputs(self, shuffle: int) -> Sequence[FileRef]:
+        """Where each map partition's output of a shuffle is, by map index."""
+        ...
+
+    def create(self, name: str) -> FileSink:
+        """A new file of this name in this machine's application directory; there after its commit."""
+        ...
+
+    def scratch(self) -> str:
+        """A path, not yet used, for a temporary file of this task; removed when the attempt ends."""
+        ...
+
+    def may_commit(self, task_id: int) -> bool:
+        """Ask the driver whether this attempt, and no other, may make its output visible."""
+        ...
+
+
+class BlockCache(Protocol):
+    """Cached partitions. Called by task threads; may block."""
+
+    def get(self, rdd: int, partition: int) -> Iterable[Any] | None:
+        """The rows, if they are cached on this machine or can be fetched from where they are."""
+        ...
+
+    def keep(self, rdd: int, partition: int, rows: Iterator[Any], level: int, task: TaskRun) -> Iterable[Any]:
+        """Store the rows at a storage level (StorageLevel.code) and return them to be read once."""
+        ...
+
+
+class TaskRun:
+    """One attempt of one task, as its own code sees it."""
+
+    __slots__ = (
+        "accumulated", "attempt", "batch_rows", "cache", "cached_blocks", "cancelled", "cores", "data", "job_id",
+        "memory_budget_bytes", "metrics", "partition", "properties", "stage_attempt", "stage_id", "task_id",
+    )
+
+    def __init__(self, *, job_id: int, stage_id: int, stage_attempt: int, partition: int, attempt: int, task_id: int,
+                 data: DataPlane, cache: BlockCache, memory_budget_bytes: int = 256 << 20, batch_rows: int = 1000,
+                 cores: int = 1, properties: dict[str, str] | None = None) -> None:
+        self.job_id = job_id
+        self.stage_id = stage_id
+        self.stage_attempt = stage_attempt
+        self.partition = partition
+        self.attempt = attempt
+        self.task_id = task_id
+        self.data = data
+        self.cache = cache
+        self.memory_budget_bytes = memory_budget_bytes
+        self.batch_rows = batch_rows
+        self.cores = cores
+        self.properties = properties or {}
+        self.accumulated: dict[int, Any] = {}
+        self.cached_blocks: list[tuple[int, int, str, int]] = []
+        self.metrics: dict[str, int] = {}
+        self.cancelled = False
+
+
+class MapDone(NamedTuple):
+    """A map task's output is in place. ``sizes`` are bytes per reduce partition."""
+
+    name: str
+    sizes: tuple[int, ...]
+
+
+class ResultValue(NamedTuple):
+    """A result task's value, still an object; the executor encodes it."""
+
+    value: Any
+
+
+class Source(Protocol):
+    """Where a partition's rows come from."""
+
+    def rows(self, split: Any, task: TaskRun) -> Iterator[Any]:
+        """The rows of the part that ``split`` names, lazily, the same in each attempt."""
+        ...
+
+
+class Sink(Protocol):
+    """Where a partition's rows go."""
+
+    def run(self, rows: Iterator[Any], task: TaskRun) -> MapDone | ResultValue:
+        """Consume the rows and say what came of them."""
+        ...
+
+
+Rows = Iterable[Any]

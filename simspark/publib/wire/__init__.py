@@ -1,0 +1,1 @@
+"""The wire: messages, envelopes, sessions, sockets and keys."""

@@ -1,0 +1,1 @@
+"""The daemon on each machine: launches and supervises executors, keeps and serves their files."""

@@ -1,0 +1,1 @@
+"""The process that belongs to one application and runs its tasks."""
