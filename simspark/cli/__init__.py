@@ -1,0 +1,1 @@
+"""The commands. The only place of simspark that prints or exits."""
