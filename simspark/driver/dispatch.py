@@ -1,0 +1,153 @@
+"""What each executor has been told, and the messages that a launch needs.
+
+A program, a map output table and the owners of files travel to an executor once, before the first task that needs
+them: one channel keeps the order, so an executor never sees a task before its code. What an executor was told is
+forgotten with the executor; a session that breaks and resumes loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from simspark.driver.job import RunningJob, StageCode
+from simspark.driver.scheduling import Launch, Outputs
+from simspark.publib.wire import messages
+from simspark.publib.wire.messages import Owner, TaskLaunch
+
+LAUNCH_BYTES = 512 << 10
+INLINE_PROGRAM_BYTES = 256 << 10
+
+
+class _Told:
+    """What one executor knows."""
+
+    __slots__ = ("epochs", "peer", "programs")
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.programs: set[bytes] = set()
+        self.epochs: dict[int, int] = {}
+
+
+class _Stage:
+    """The code of a stage, kept while a job names it."""
+
+    __slots__ = ("code", "jobs", "parents")
+
+    def __init__(self, code: StageCode, parents: tuple[int, ...]) -> None:
+        self.code = code
+        self.parents = parents
+        self.jobs: set[int] = set()
+
+
+class Dispatcher:
+    """Turns Launch effects into messages. The loop's alone."""
+
+    def __init__(self, send: Callable[[str, Any], None], outputs: Callable[[int], Outputs]) -> None:
+        self._send = send
+        self._outputs = outputs
+        self._told: dict[str, _Told] = {}
+        self._stages: dict[int, _Stage] = {}
+        self._owners: dict[str, Owner] = {}
+
+    def add_job(self, job: RunningJob) -> None:
+        """Hold the code of the job's stages until it ends."""
+        for spec in job.spec.stages:
+            stage = self._stages.get(spec.stage)
+            if stage is None:
+                stage = self._stages[spec.stage] = _Stage(job.codes[spec.stage], spec.parents)
+            stage.jobs.add(job.spec.job)
+
+    def end_job(self, job: RunningJob) -> None:
+        """Let the code go that no other job names."""
+        for spec in job.spec.stages:
+            stage = self._stages.get(spec.stage)
+            if stage is not None:
+                stage.jobs.discard(job.spec.job)
+                if not stage.jobs:
+                    del self._stages[spec.stage]
+
+    def add_owner(self, owner: Owner) -> None:
+        """Tell every executor of somebody new, or anew, who keeps files."""
+        if self._owners.get(owner.owner) == owner:
+            return
+        self._owners[owner.owner] = owner
+        for told in self._told.values():
+            self._send(told.peer, messages.Owners((owner,)))
+
+    def owner(self, owner: str) -> Owner | None:
+        """Who keeps this owner's files."""
+        return self._owners.get(owner)
+
+    def join(self, executor: str, peer: str) -> None:
+        """An executor was let in and has had its settings."""
+        self._told[executor] = _Told(peer)
+        if self._owners:
+            self._send(peer, messages.Owners(tuple(self._owners.values())))
+
+    def leave(self, executor: str) -> None:
+        """An executor is gone."""
+        self._told.pop(executor, None)
+
+    def peer(self, executor: str) -> str | None:
+        """The session of an executor."""
+        told = self._told.get(executor)
+        return None if told is None else told.peer
+
+    def peers(self) -> Iterable[str]:
+        """The sessions of all executors."""
+        return [told.peer for told in self._told.values()]
+
+    def launch(self, launch: Launch, properties: dict[str, str]) -> None:
+        """Send attempts, and first what the executor lacks for them."""
+        told = self._told.get(launch.executor)
+        stage = self._stages.get(launch.stage)
+        if told is None or stage is None:
+            return
+        for shuffle in stage.parents:
+            self._tell_outputs(told, shuffle)
+        code = stage.code
+        if code.hash not in told.programs:
+            self._send(told.peer, messages.StageProgram(code.hash, b"" if code.name else code.program, code.name))
+            told.programs.add(code.hash)
+        self._send_tasks(told.peer, launch, code, properties)
+
+    def program_missing(self, executor: str, digest: bytes) -> None:
+        """An executor has let a program go that its next tasks name: send it again."""
+        told = self._told.get(executor)
+        for stage in self._stages.values():
+            code = stage.code
+            if told is not None and code.hash == digest:
+                self._send(told.peer, messages.StageProgram(digest, b"" if code.name else code.program, code.name))
+                return
+
+    def _tell_outputs(self, told: _Told, shuffle: int) -> None:
+        table = self._outputs(shuffle)
+        if told.epochs.get(shuffle) == table.epoch:
+            return
+        told.epochs[shuffle] = table.epoch
+        owners: dict[str, int] = {}
+        places = tuple((owners.setdefault(worker, len(owners)), task) for worker, task in table.places)
+        self._send(told.peer, messages.MapOutputs(shuffle, table.epoch, tuple(owners), places))
+
+    def _send_tasks(self, peer: str, launch: Launch, code: StageCode, properties: dict[str, str]) -> None:
+        batch: list[TaskLaunch] = []
+        size = 0
+        for attempt in launch.attempts:
+            split = code.split(attempt.partition)
+            if batch and size + len(split) > LAUNCH_BYTES:
+                self._send(peer, _launch_message(launch, code, properties, batch))
+                batch, size = [], 0
+            batch.append(TaskLaunch(attempt.task, attempt.partition, attempt.attempt, split))
+            size += len(split) + 32
+        if batch:
+            self._send(peer, _launch_message(launch, code, properties, batch))
+
+
+def _launch_message(
+    launch: Launch, code: StageCode, properties: dict[str, str], batch: list[TaskLaunch]
+) -> messages.LaunchTasks:
+    return messages.LaunchTasks(
+        launch.job, launch.stage, launch.stage_attempt, code.hash, properties, tuple(batch)
+    )

@@ -1,0 +1,291 @@
+"""The driver's loop thread: the shell around the scheduler core.
+
+Any thread may post to it and one thread decides. What executors, the backend and the program say becomes an event of
+the core; its effects are performed in their order. An event that arises while effects are performed waits its turn,
+so the core is never entered twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from simspark.driver import scheduling
+from simspark.driver.backend import Backend, exit_text
+from simspark.driver.core import SchedulerCore
+from simspark.driver.dispatch import Dispatcher
+from simspark.driver.job import Accepted, AccumulatedUpdates, JobTable, RunningJob
+from simspark.driver.scheduling import Effect, Event
+from simspark.publib import machine
+from simspark.publib.clock import Clock
+from simspark.publib.service import Loop
+from simspark.publib.wire import messages
+from simspark.publib.wire.messages import ExecutorExit, ExecutorSettings, Owner
+from simspark.publib.wire.nonce import launch_nonce
+from simspark.publib.wire.transport import Listener
+
+STOP_S = 5.0
+
+
+class Engine:
+    """Runs jobs on the executors of a backend. ``submit``, ``cancel``, ``post`` and ``stop`` are for any thread."""
+
+    def __init__(self, clock: Clock, core: SchedulerCore, backend: Backend, updates: AccumulatedUpdates,
+                 settings: Callable[[str], ExecutorSettings], nonce_secret: bytes) -> None:
+        self.loop = Loop(clock, self._crashed)
+        self.core = core
+        self.jobs = JobTable()
+        self.sinks: list[Callable[[Any], None]] = []
+        self._clock = clock
+        self._backend = backend
+        self._updates = updates
+        self._settings = settings
+        self._nonce_secret = nonce_secret
+        self._listener: Listener | None = None
+        self._dispatcher = Dispatcher(self._send, core.outputs)
+        self._expected: dict[str, tuple[str, str]] = {}
+        self._executor_of: dict[str, str] = {}
+        self._events: deque[Event] = deque()
+        self._deciding = False
+        self._hash_probe: int | None = None
+        self._crash: BaseException | None = None
+        self._thread = threading.Thread(target=self.loop.run, name="simspark-driver", daemon=True)
+
+    # ── for any thread ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Start the loop; the listener and the backend have been attached."""
+        self._thread.start()
+
+    def listen(self, listener: Listener) -> None:
+        """Hear executors (and workers, through the backend's handler) on this listener. Before ``start``."""
+        self._listener = listener
+        self.loop.add(listener, self.handle_peer)
+
+    def submit(self, job: RunningJob) -> None:
+        """Run a job; its waiter learns the end, also when the engine is over."""
+        self.loop.post(lambda: self._submit(job))
+        if not self._thread.is_alive():
+            job.finish(self._ended_with_engine(job.spec.job))
+
+    def cancel(self, job: int, reason: str) -> None:
+        """Cancel a job, if it still runs."""
+        self.post(scheduling.CancelJob(job, reason))
+
+    def post(self, event: Event) -> None:
+        """Let the core have an event."""
+        self.loop.post(lambda: self.step(event))
+
+    def stop(self) -> None:
+        """End all jobs, give the executors back, end the thread."""
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self.loop.post(self._stop)
+            self._thread.join(STOP_S)
+        self.jobs.end_all(self._ended_with_engine)
+        self._backend.stop()
+
+    def waiting_text(self) -> str:
+        """What the jobs wait for, for people. Any thread: reads only."""
+        return self.core.waiting_text()
+
+    # ── what happens, in the loop ────────────────────────────────────────────────────────────────────────────────
+
+    def step(self, event: Event) -> None:
+        """Let the core decide about an event and perform what it wants."""
+        self._events.append(event)
+        if self._deciding:
+            return
+        self._deciding = True
+        try:
+            while self._events:
+                for effect in self.core.handle(self._clock.now(), self._events.popleft()):
+                    self._perform(effect)
+        finally:
+            self._deciding = False
+
+    def expect(self, executor: str, worker: str, host: str) -> None:
+        """See ExecutorNews."""
+        self._expected[executor] = (worker, host)
+
+    def gone(self, ended: ExecutorExit) -> None:
+        """See ExecutorNews."""
+        self._leave(ended.executor, exit_text(ended))
+
+    def worker_changed(self, worker: str, state: str, cause: str) -> None:
+        """See ExecutorNews."""
+        if state == "dead":
+            for executor in [name for name, (home, _) in self._expected.items() if home == worker]:
+                self._leave(executor, cause)
+        self.step(scheduling.WorkerChanged(worker, state, cause))
+
+    def queue_changed(self, text: str, unmet: bool) -> None:
+        """See ExecutorNews."""
+        self.step(scheduling.QueueChanged(text, unmet))
+
+    def give_back(self, count: int) -> None:
+        """See ExecutorNews."""
+        self.step(scheduling.GiveBackAsked(count))
+
+    def add_owner(self, owner: Owner) -> None:
+        """Somebody keeps files of the application."""
+        self._dispatcher.add_owner(owner)
+
+    def owner(self, owner: str) -> Owner | None:
+        """Where an owner's files are. Any thread: one look-up."""
+        return self._dispatcher.owner(owner)
+
+    def executors(self) -> tuple[str, ...]:
+        """The executors that are here or on their way."""
+        return tuple(self._expected)
+
+    def handle_peer(self, event: Any) -> None:
+        """What the listener says of executors."""
+        match event:
+            case machine.Received(peer, message):
+                executor = self._executor_of.get(peer)
+                if executor is not None:
+                    self._handle_message(executor, message)
+            case machine.PeerJoined(peer, _, _, messages.ExecutorHello() as hello):
+                self._handle_hello(peer, event.role, hello)
+            case machine.PeerSilent(peer) if peer in self._executor_of:
+                self.step(scheduling.ExecutorSilent(self._executor_of[peer]))
+            case machine.PeerReturned(peer) if peer in self._executor_of:
+                self.step(scheduling.ExecutorHeard(self._executor_of[peer]))
+            case machine.PeerLost(peer, reason) if peer in self._executor_of:
+                self._leave(self._executor_of[peer], f"lost its connection ({reason})")
+            case machine.PeerJoined(peer):
+                self._refuse(peer, "protocol", "only executors are expected here")
+
+    # ── the parts of it ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _handle_hello(self, peer: str, role: str, hello: messages.ExecutorHello) -> None:
+        expected = self._expected.get(hello.executor)
+        if role and not role.startswith("executor"):
+            return self._refuse(peer, "access_refused", "the key is not an executor's")
+        if expected is None or hello.nonce != launch_nonce(self._nonce_secret, hello.executor):
+            return self._refuse(peer, "access_refused", "no such executor is expected")
+        if self._hash_probe not in (None, hello.hash_probe):
+            return self._refuse(peer, "hash", "the executor hashes text otherwise: PYTHONHASHSEED must be 0")
+        if self._dispatcher.peer(hello.executor) is not None:
+            return self._refuse(peer, "access_refused", "this executor is here already")
+        assert self._listener is not None
+        self._hash_probe = hello.hash_probe
+        self._listener.accept(peer)
+        worker, host = expected
+        self._executor_of[peer] = hello.executor
+        self._send(peer, self._settings(worker))
+        self._dispatcher.join(hello.executor, peer)
+        return self.step(scheduling.ExecutorJoined(hello.executor, worker, host, hello.slots))
+
+    def _handle_message(self, executor: str, message: Any) -> None:
+        match message:
+            case messages.TaskReports(reports):
+                self.step(scheduling.Reported(executor, reports))
+            case messages.CommitAsk(task):
+                self.step(scheduling.CommitAsked(executor, task))
+            case messages.BlocksDropped(blocks):
+                self.step(scheduling.BlocksDropped(executor, blocks))
+            case messages.ProgramMissing(digest, _):
+                self._dispatcher.program_missing(executor, digest)
+
+    def _leave(self, executor: str, cause: str) -> None:
+        if self._expected.pop(executor, None) is None:
+            return
+        peer = self._dispatcher.peer(executor)
+        self._dispatcher.leave(executor)
+        if peer is not None:
+            self._executor_of.pop(peer, None)
+            assert self._listener is not None
+            self._listener.close_peer(peer)
+        self.step(scheduling.ExecutorLost(executor, cause))
+
+    def _submit(self, job: RunningJob) -> None:
+        self.jobs.add(job)
+        self._dispatcher.add_job(job)
+        self.step(scheduling.SubmitJob(job.spec))
+
+    def _perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 (one arm for each effect)
+        match effect:
+            case scheduling.Launch():
+                job = self.jobs.get(effect.job)
+                self._dispatcher.launch(effect, {} if job is None else job.properties)
+            case scheduling.TakeResult(job_id, partition, worker, report):
+                self.jobs.take(job_id, partition, Accepted(worker, report))
+            case scheduling.CountAccumulated(accumulated):
+                self._updates.put(accumulated)
+            case scheduling.JobEnded():
+                self._end_job(effect)
+            case scheduling.AnswerCommit(executor, task, allowed):
+                self._tell(executor, messages.CommitAnswer(task, allowed))
+            case scheduling.Cancel(executor, tasks, reason):
+                self._tell(executor, messages.CancelTasks(tasks, reason))
+            case machine.SetTimer(name, when):
+                self.loop.call_at(name, when, lambda: self.step(machine.TimerFired(name)))
+            case machine.CancelTimer(name):
+                self.loop.cancel(name)
+            case machine.Emit(emitted):
+                for sink in self.sinks:
+                    sink(emitted)
+            case scheduling.WantExecutors(total):
+                self._backend.want(total)
+            case scheduling.KillExecutor(executor, reason):
+                self._backend.end((executor,), reason)
+            case scheduling.ReleaseExecutor(executor):
+                self._release(executor)
+            case scheduling.DropFiles():
+                self._drop(effect)
+
+    def _end_job(self, ended: scheduling.JobEnded) -> None:
+        job = self.jobs.end(ended)
+        if job is not None:
+            self._dispatcher.end_job(job)
+
+    def _release(self, executor: str) -> None:
+        self._tell(executor, messages.Shutdown("released"))
+        self._backend.end((executor,), "")
+
+    def _drop(self, effect: scheduling.DropFiles) -> None:
+        self._backend.remove_files(effect.worker, effect.prefixes)
+        if effect.rdds or effect.shuffles:
+            for peer in self._dispatcher.peers():
+                self._send(peer, messages.DropBlocks(effect.rdds, effect.shuffles, ()))
+
+    def drop_broadcast(self, broadcast: int) -> None:
+        """Executors forget a broadcast's value. Any thread."""
+        self.loop.post(lambda: self._drop_broadcast(broadcast))
+
+    def _drop_broadcast(self, broadcast: int) -> None:
+        self._backend.remove_files("", (f"broadcast-{broadcast}.",))
+        for peer in self._dispatcher.peers():
+            self._send(peer, messages.DropBlocks((), (), (broadcast,)))
+
+    def _tell(self, executor: str, message: Any) -> None:
+        peer = self._dispatcher.peer(executor)
+        if peer is not None:
+            self._send(peer, message)
+
+    def _send(self, peer: str, message: Any) -> None:
+        assert self._listener is not None
+        self._listener.send(peer, message)
+
+    def _refuse(self, peer: str, code: str, text: str) -> None:
+        assert self._listener is not None
+        self._listener.refuse(peer, code, text)
+
+    def _stop(self) -> None:
+        for peer in self._dispatcher.peers():
+            self._send(peer, messages.Shutdown("the application is over"))
+        self.loop.stop()
+
+    def _ended_with_engine(self, job: int) -> scheduling.JobEnded:
+        if self._crash is None:
+            return scheduling.JobEnded(job, "cancelled", text="the context was stopped")
+        text = f"the driver's loop failed: {type(self._crash).__name__}: {self._crash}"
+        return scheduling.JobEnded(job, "failed", "InternalError", text)
+
+    def _crashed(self, crash: BaseException) -> None:
+        self._crash = crash
+        self.jobs.end_all(self._ended_with_engine)
+
