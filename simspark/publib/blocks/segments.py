@@ -1,0 +1,341 @@
+"""Segment files: the one format of every data file, and the frames that it is made of.
+
+A file is numbered segments of frames, an index and a trailer; it appears under its name by one rename, complete or
+not at all. What is guaranteed: whoever reads gets exactly the rows that were written, or ``CorruptBlock``, or
+``MissingBlock``; never other rows, and never a crash of the process for a short file. So each frame carries its
+length and a checksum of all its bytes, padding too; the index and trailer carry their own; and the size is
+checked before anything is mapped. Files are written with ``write()``: a full disk is an error of the writer,
+where a mapping would be a SIGBUS.
+
+    file     FILE_MAGIC, frames of segment 0, frames of segment 1, ..., index, trailer
+    index    for each segment, where it ends (u64)
+    trailer  number of segments (u64), crc32 of index and number (u32), END_MAGIC (4 bytes)
+    frame    FRAME_MAGIC (4 bytes), crc32 of all that follows (u32), length of the frame (u64), length of the
+             pickle (u64), number of buffers (u64), their lengths (u64 each), the pickle, the buffers; all at
+             multiples of 8 bytes
+
+Large buffers (numpy arrays, PickleBuffer) stay outside the pickle and are seen again in place, without a copy: they
+keep the mapping alive as long as they live. The mapping is private, so a task may change an array that it read
+without changing the file; for that reason a SegmentFile belongs to one task and is not shared.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Any
+
+from simspark.publib.errors import CorruptBlock, MissingBlock, StorageFault
+from simspark.publib.wire import payload
+
+FILE_MAGIC = b"SIMSEG1\n"
+END_MAGIC = b"SEGE"
+FRAME_MAGIC = b"SFR1"
+MAP_FROM_BYTES = 64 << 10
+OUT_OF_BAND_FROM_BYTES = 4 << 10
+WRITE_BUFFER_BYTES = 256 << 10
+FRAME_TARGET_BYTES = 4 << 20
+PIECE_BYTES = 4 << 20
+
+_HEAD = struct.Struct("<4sIQQQ")
+_TRAILER = struct.Struct("<QI4s")
+_CHECKED_FROM = 8
+_NO_PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
+
+
+def encode_batch(rows: Any) -> list[bytes | memoryview]:
+    """One frame, in parts to be written one after another. ``rows`` is usually a list, but may be any value.
+
+    Values of classes that live in ``__main__`` travel by value, because no other process has that module.
+    """
+    buffers: list[memoryview] = []
+
+    def out_of_band(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < OUT_OF_BAND_FROM_BYTES:
+            return True
+        buffers.append(raw)
+        return False
+
+    pickled = _pickled(rows, out_of_band, buffers)
+    return _framed(pickled, buffers)
+
+
+def _pickled(rows: Any, out_of_band: Any, buffers: list[memoryview]) -> bytes:
+    try:
+        pickled = pickle.dumps(rows, payload.PROTOCOL, buffer_callback=out_of_band)
+        if b"__main__" not in pickled:
+            return pickled
+    except (pickle.PicklingError, AttributeError, TypeError):
+        pass
+    import cloudpickle
+
+    buffers.clear()
+    by_value: bytes = cloudpickle.dumps(rows, payload.PROTOCOL, buffer_callback=out_of_band)
+    return by_value
+
+
+def _framed(pickled: bytes, buffers: list[memoryview]) -> list[bytes | memoryview]:
+    sizes = [raw.nbytes for raw in buffers]
+    parts: list[bytes | memoryview] = [b"", struct.pack(f"<{len(sizes)}Q", *sizes)] if sizes else [b""]
+    for part in (pickled, *buffers):
+        parts.append(part)
+        if padding := _NO_PADDING[len(part) & 7]:
+            parts.append(padding)
+    length = _HEAD.size + sum(map(len, parts))
+    rest = _HEAD.pack(FRAME_MAGIC, 0, length, len(pickled), len(sizes))[_CHECKED_FROM:]
+    check = zlib.crc32(rest)
+    for part in parts:
+        check = zlib.crc32(part, check)
+    parts[0] = FRAME_MAGIC + struct.pack("<I", check) + rest
+    return parts
+
+
+def decode_batches(raw: memoryview | bytes | bytearray, name: str = "") -> Iterator[list[Any]]:
+    """The batches of the frames in ``raw``, each verified before it is unpickled.
+
+    Out-of-band buffers are views into ``raw``: writable if it is, and alive as long as they are used. Raises
+    CorruptBlock, naming ``name``, at the first frame that is not what was written.
+    """
+    view = memoryview(raw)
+    start = 0
+    while start < len(view):
+        stop = start + _frame_length(view[start:], name)
+        yield _decode_frame(view[start:stop], name)
+        start = stop
+
+
+def _frame_length(view: memoryview, name: str) -> int:
+    if len(view) < _HEAD.size:
+        raise CorruptBlock(f"{name or 'data'}: {len(view)} stray bytes where a frame should be")
+    magic, check, length, _, _ = _HEAD.unpack_from(view)
+    if magic != FRAME_MAGIC or not _HEAD.size <= length <= len(view):
+        raise CorruptBlock(f"{name or 'data'}: no frame where one should be")
+    if zlib.crc32(view[_CHECKED_FROM:length]) != check:
+        raise CorruptBlock(f"{name or 'data'}: a frame of {length} bytes does not match its checksum")
+    return int(length)
+
+
+def _decode_frame(frame: memoryview, name: str) -> Any:
+    _, _, _, pickled, count = _HEAD.unpack_from(frame)
+    if _HEAD.size + 8 * count + pickled > len(frame):
+        raise CorruptBlock(f"{name or 'data'}: a frame's parts do not fit in it")
+    sizes = struct.unpack_from(f"<{count}Q", frame, _HEAD.size)
+    start = _HEAD.size + 8 * count
+    body = frame[start : start + pickled]
+    if not sizes:
+        return payload.load(body)
+    return payload.load(body, _buffers(frame, start + pickled, sizes))
+
+
+def _buffers(frame: memoryview, start: int, sizes: Iterable[int]) -> Iterator[memoryview]:
+    for size in sizes:
+        start = (start + 7) & ~7
+        yield frame[start : start + size]
+        start += size
+
+
+def encode_rows_inline(value: Any) -> bytes:
+    """One frame that holds any value: a small result, in a message."""
+    return b"".join(encode_batch(value))
+
+
+def decode_inline(raw: memoryview | bytes | bytearray, name: str = "") -> Any:
+    """The value of the single frame that ``raw`` is. Raises CorruptBlock."""
+    view = memoryview(raw)
+    if _frame_length(view, name) != len(view):
+        raise CorruptBlock(f"{name or 'data'}: more than one frame")
+    if view.readonly and _HEAD.unpack_from(view)[4]:
+        view = memoryview(bytearray(view))
+    return _decode_frame(view, name)
+
+
+class SegmentWriter:
+    """Writes one segment file. Segments come in ascending order; one that never comes is empty.
+
+    Every failure of the disk is a StorageFault, which is an OSError; the file under its name is then not there.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._temporary = f"{path}.{os.getpid()}.tmp"
+        self._ends: list[int] = []
+        self._size = len(FILE_MAGIC)
+        try:
+            self._file = open(self._temporary, "wb", WRITE_BUFFER_BYTES)  # noqa: SIM115 - closed by commit or abort
+        except OSError as error:
+            raise storage_fault(error, self._temporary) from error
+        self._write(FILE_MAGIC)
+
+    def append(self, segment: int, rows: list[Any]) -> int:
+        """Add one batch to a segment; bytes written. An empty batch writes nothing."""
+        self._open_segment(segment)
+        return sum(map(self._write_counted, encode_batch(rows))) if rows else 0
+
+    def append_frame(self, segment: int, frame: bytes | memoryview) -> int:
+        """Add bytes that are whole frames already; bytes written."""
+        self._open_segment(segment)
+        return self._write_counted(frame)
+
+    def commit(self) -> int:
+        """Finish the file and give it its name; its size in bytes."""
+        index = struct.pack(f"<{len(self._ends)}Q", *self._ends) if self._ends else b""
+        count = len(self._ends)
+        check = zlib.crc32(count.to_bytes(8, "little"), zlib.crc32(index))
+        self._write_counted(index + _TRAILER.pack(count, check, END_MAGIC), data=False)
+        try:
+            self._file.close()
+            os.replace(self._temporary, self._path)
+        except OSError as error:
+            self.abort()
+            raise storage_fault(error, self._path) from error
+        return self._size
+
+    def abort(self) -> None:
+        """Leave nothing behind. Harmless after a commit and when repeated."""
+        for step in (self._file.close, lambda: os.unlink(self._temporary)):
+            try:
+                step()
+            except OSError:
+                pass
+
+    def _open_segment(self, segment: int) -> None:
+        if segment < len(self._ends) - 1:
+            raise ValueError(f"segment {segment} after segment {len(self._ends) - 1}")
+        while len(self._ends) <= segment:
+            self._ends.append(self._size)
+
+    def _write_counted(self, part: bytes | memoryview, data: bool = True) -> int:
+        self._write(part)
+        self._size += len(part)
+        if data:
+            self._ends[-1] = self._size
+        return len(part)
+
+    def _write(self, part: bytes | memoryview) -> None:
+        try:
+            self._file.write(part)
+        except OSError as error:
+            self.abort()
+            raise storage_fault(error, self._path) from error
+
+
+def storage_fault(error: OSError, path: str) -> StorageFault:
+    """The same failure as the fault of this machine's disk, not of the user's function that was running."""
+    return StorageFault(error.errno, error.strerror or str(error), path)
+
+
+class SegmentFile:
+    """A committed segment file, to be read by one task.
+
+    Raises MissingBlock if there is none and CorruptBlock if it is not what was written. The views that it gives
+    stay valid after ``close``: they hold the mapping.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._data = memoryview(_contents(path))
+        self._ends = _checked_index(self._data, path)
+        self.segment_count = len(self._ends)
+
+    def segment(self, index: int) -> memoryview:
+        """The frames of one segment; empty if nothing was written to it."""
+        start, length = self.extent(index)
+        return self._data[start : start + length]
+
+    def extent(self, index: int) -> tuple[int, int]:
+        """Where a segment is in the file: offset and length in bytes."""
+        if index < 0:
+            raise IndexError(f"segment {index}")
+        if index >= len(self._ends):
+            return len(FILE_MAGIC), 0
+        start = self._ends[index - 1] if index else len(FILE_MAGIC)
+        return start, self._ends[index] - start
+
+    def whole(self) -> memoryview:
+        """All segments together: the pieces of a value that was written with ``append_value``."""
+        return self._data[len(FILE_MAGIC) : self._ends[-1]] if self._ends else self._data[:0]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._data = memoryview(b"")
+        self._ends = ()
+
+    def __enter__(self) -> SegmentFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _contents(path: str) -> mmap.mmap | bytearray:
+    try:
+        with open(path, "rb", 0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < len(FILE_MAGIC) + _TRAILER.size:
+                raise CorruptBlock(f"{path}: {size} bytes are no segment file")
+            if size >= MAP_FROM_BYTES:
+                return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+            data = bytearray(size)
+            if file.readinto(data) != size:
+                raise CorruptBlock(f"{path}: shorter than its {size} bytes")
+            return data
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingBlock(f"{path}: not there") from error
+    except OSError as error:
+        raise storage_fault(error, path) from error
+
+
+def _checked_index(data: memoryview, path: str) -> tuple[int, ...]:
+    count, check, magic = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
+    index_at = len(data) - _TRAILER.size - 8 * count
+    if data[: len(FILE_MAGIC)] != FILE_MAGIC or magic != END_MAGIC or index_at < len(FILE_MAGIC):
+        raise CorruptBlock(f"{path}: no segment file, or not all of one")
+    if zlib.crc32(data[index_at : index_at + 8 * count + 8]) != check:
+        raise CorruptBlock(f"{path}: its index does not match its checksum")
+    ends = struct.unpack_from(f"<{count}Q", data, index_at)
+    if (ends[-1] if ends else len(FILE_MAGIC)) != index_at:
+        raise CorruptBlock(f"{path}: its segments do not end where its index begins")
+    return ends
+
+
+def write_rows(sink: Any, segment: int, rows: Iterator[Any], batch_rows: int) -> int:
+    """Append rows to a segment of ``sink`` in batches; bytes written.
+
+    A batch is ``batch_rows`` rows, or fewer when rows are large: at most about FRAME_TARGET_BYTES are encoded at
+    once. At least one (empty) batch is offered, so that the segment exists.
+    """
+    total = 0
+    limit = min(batch_rows, 16)
+    while batch := list(islice(rows, limit)):
+        size = sink.append(segment, batch)
+        total += size
+        fits = FRAME_TARGET_BYTES * len(batch) // max(size, 1)
+        limit = max(1, min(batch_rows, fits, limit * 8))
+    if not total:
+        sink.append(segment, [])
+    return total
+
+
+def append_value(sink: Any, value: Any, piece_bytes: int = PIECE_BYTES) -> int:
+    """Write any value as one frame cut into segments 0, 1, ... of ``piece_bytes`` each; how many there are.
+
+    ``decode_inline(SegmentFile(path).whole())`` gives it back without a copy.
+    """
+    piece, room = 0, piece_bytes
+    for part in encode_batch(value):
+        view = memoryview(part).cast("B")
+        while len(view):
+            sink.append_frame(piece, view[:room])
+            taken = min(room, len(view))
+            view, room = view[taken:], room - taken
+            if not room:
+                piece, room = piece + 1, piece_bytes
+    return piece if room == piece_bytes else piece + 1
