@@ -45,7 +45,7 @@ EXTRAS = {
 setup(
     name="simspark",
     version=version(),
-    description="Spark's RDD programming model, all in Python: no JVM, one program from a laptop to a cluster",
+    description="Spark's RDD programming model, all in Python: one program from laptop to cluster",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

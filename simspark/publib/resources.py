@@ -1,0 +1,41 @@
+"""How many cores and how much memory this process may use: the machine's, or what a cgroup leaves of it."""
+
+from __future__ import annotations
+
+import os
+
+CGROUP = "/sys/fs/cgroup"
+_FALLBACK_MEMORY_BYTES = 1 << 30
+
+
+def usable_cores(cgroup: str = CGROUP) -> int:
+    """Cores that this process is allowed to run on, at least one."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux has affinities
+        allowed = os.cpu_count() or 1
+    quota, _, period = _read(os.path.join(cgroup, "cpu.max")).partition(" ")
+    if quota.isdigit() and period.strip().isdigit():
+        allowed = min(allowed, -(-int(quota) // int(period)))
+    return max(1, allowed)
+
+
+def usable_memory_bytes(cgroup: str = CGROUP) -> int:
+    """Memory that this process may fill: the machine's, or the limit of its cgroup."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        memory = _FALLBACK_MEMORY_BYTES
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        limit = _read(os.path.join(cgroup, name)).strip()
+        if limit.isdigit():
+            memory = min(memory, int(limit))
+    return memory
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
