@@ -1,12 +1,13 @@
 """The master's side of its applications: registration, wishes, and what happens when a driver is gone.
 
 An application whose driver falls silent has a grace to come back. After it, or when the driver says so, its
-executors are ended and its workers told to forget it. A driver that returns later registers under the same id and
-learns that it has lost all that it held.
+executors are ended and its workers told to forget it. A driver that returns later registers under the same
+id and learns that it has lost all that it held.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from simspark.master.ledger import Ledger
@@ -15,6 +16,8 @@ from simspark.master.registry import Application
 from simspark.publib.machine import Accept, Close, PeerJoined, Refuse
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import RegisterApplication
+
+APPLICATION_ID = re.compile(r"app-([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
 class ApplicationDesk:
@@ -59,19 +62,18 @@ class ApplicationDesk:
         known = self._ledger.applications.get(hello.application)
         if known is not None and known.key == key:
             return known
-        name = hello.application if known is None and self._was_given(hello.application) else self._next_name()
+        returns = known is None and self._was_given(hello.application)
+        name = hello.application if returns else self._next_name()
         self._out.add(Persist(ApplicationKnown(name, key)))
         return self._ledger.applications.add(name, key, hello)
 
     def _was_given(self, name: str) -> bool:
         """Whether a master of this journal once gave this id."""
-        prefix, _, rest = name.partition("-")
-        epoch, _, number = rest.partition("-")
-        if prefix != "app" or not (epoch.isascii() and epoch.isdigit() and number.isascii() and number.isdigit()):
+        form = APPLICATION_ID.fullmatch(name)
+        if form is None:
             return False
-        if int(epoch) == self._ledger.epoch:
-            return 0 < int(number) <= self._number
-        return 0 < int(epoch) < self._ledger.epoch
+        epoch, number = int(form[1]), int(form[2])
+        return epoch < self._ledger.epoch or (epoch == self._ledger.epoch and number <= self._number)
 
     def _next_name(self) -> str:
         self._number += 1

@@ -3,15 +3,15 @@
 It knows workers, applications and the executors between them, and never what the executors run. Guarantees:
 
 * A slot is granted to one executor at a time, and only on a worker that is alive and connected.
-* A slot is returned once: when the worker says that the executor ended, registers again without it, never said
-  that it started, or is dead.
-* Nobody gets an exception for asking too much: what there is is granted, one executor at a time to the application
-  that holds the fewest, the rest waits, and the driver is told why.
-* After a restart (RECOVERING) nothing is granted until every worker of the journal has registered or is late, since
-  only the workers know what still runs.
+* A slot is returned once: when the worker says that the executor ended, registers again without it, never
+  said that it started, or is dead.
+* Nobody gets an exception for asking too much: what there is is granted, one executor at a time to the
+  application that holds the fewest, the rest waits, and the driver is told why.
+* After a restart (RECOVERING) nothing is granted until every worker of the journal has registered or is
+  late, since only the workers know what still runs.
 
-Ids: workers ``w<n>``, applications ``app-<epoch>-<n>``, executors ``<application>/<n>``; none is used for two things.
-What must survive a restart leaves as ``Persist`` before the messages that rely on it.
+Ids: workers ``w<n>``, applications ``app-<epoch>-<n>``, executors ``<application>/<n>``; none is used for
+two things. What must survive a restart leaves as ``Persist`` before the messages that rely on it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from simspark.master.applications import ApplicationDesk
-from simspark.master.ledger import Ledger, Outbox, lost
+from simspark.master.ledger import Ledger, Outbox
 from simspark.master.placement import Need, Shortage, explain, give_back, place
 from simspark.master.records import Known, Persist
 from simspark.master.registry import Application
@@ -45,15 +45,15 @@ from simspark.publib.wire import messages
 __all__ = ["Close", "MasterCore", "MasterSettings", "Persist", "Send"]
 
 ROLES = {messages.RegisterWorker: "worker", messages.RegisterApplication: "driver"}
-CHECK, LAUNCHES, GRACE, REBALANCE = "check", "launches", "grace", "rebalance"
+CHECK, ANSWERS, GRACE, REBALANCE = "check", "answers", "grace", "rebalance"
 
 
 class MasterSettings(NamedTuple):
     """What the master may be told. Presets: the default, and ``fast()`` for tests.
 
-    ``application_grace_s`` is how long a silent driver is waited for; ``return_grace_s`` the same after the master's
-    own restart. ``max_executors`` caps each application, 0 for no cap. ``trust_local`` lets peers without a key in:
-    for private Unix sockets and the simulator only.
+    ``application_grace_s`` is how long a silent driver is waited for; ``return_grace_s`` the same after the
+    master's own restart. ``max_executors`` caps each application, 0 for no cap. ``trust_local`` lets peers
+    without a key in: for private Unix sockets and the simulator only.
     """
 
     liveness: Liveness = Liveness()
@@ -78,9 +78,10 @@ class MasterCore:
         self._settings = settings
         self._known = known
         self._out = Outbox()
-        self._ledger = Ledger(epoch, self._out)
+        self._ledger = Ledger(epoch, self._out, settings.launch_timeout_s)
         self._workers = WorkerDesk(self._ledger, settings.liveness, known.worker_number)
-        self._applications = ApplicationDesk(self._ledger, settings.application_grace_s, settings.return_grace_s)
+        graces = settings.application_grace_s, settings.return_grace_s
+        self._applications = ApplicationDesk(self._ledger, *graces)
         self._recovering = bool(known.workers)
         self._timers: dict[str, float] = {}
         self._rebalance_at: float | None = None
@@ -97,6 +98,7 @@ class MasterCore:
 
     def start(self, now: float) -> list[Any]:
         """Begin: wait for what the journal knows."""
+        self._ledger.now = now
         self._workers.expect(now, self._known.workers)
         self._applications.expect(now, self._known.applications)
         self._set_timers()
@@ -104,6 +106,7 @@ class MasterCore:
 
     def handle(self, now: float, event: Any) -> list[Any]:
         """Take one event and return the effects to perform, in order."""
+        self._ledger.now = now
         match event:
             case Received(peer, message):
                 if not self._received(now, peer, message):
@@ -140,7 +143,7 @@ class MasterCore:
                 self._out.add(Accept(event.peer))
                 self._out.send(event.peer, messages.StatusReport(self.status()))
             case _:
-                self._out.add(Refuse(event.peer, "bad_hello", "this is the master: workers and drivers come here"))
+                self._out.add(Refuse(event.peer, "bad_hello", "a master lets in workers and drivers"))
 
     def _may_enter(self, proved: str, wanted: str) -> bool:
         if not proved:
@@ -182,18 +185,11 @@ class MasterCore:
                 self._workers.check(now)
             case "grace":
                 self._applications.expire(now)
-            case "launches":
-                self._give_up_launches(now)
+            case "answers":
+                self._ledger.press()
             case "rebalance":
                 self._rebalance_at = None
                 self._rebalance()
-
-    def _give_up_launches(self, now: float) -> None:
-        """A worker that never said that an executor started: the slot is free, and should it start, it is killed."""
-        overdue = [entry for entry in self._ledger.executors.launching() if entry.launch_deadline <= now]
-        self._ledger.kill([entry.executor for entry in overdue], "it took too long to start")
-        text = f"did not start within {self._settings.launch_timeout_s:g} s"
-        self._ledger.end([lost(entry.executor, text) for entry in overdue])
 
     # ── conclusions ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,9 +199,9 @@ class MasterCore:
             self._recovering = False
             self._applications.recovered()
         if not self._recovering:
-            placed = place(self._ledger.open_seats(), self._needs())
+            placed = place(self._ledger.seats(), self._needs())
             if placed:
-                self._ledger.grant(placed, now + self._settings.launch_timeout_s)
+                self._ledger.grant(placed)
         needs = self._needs()
         for need in needs:
             self._explain(need)
@@ -214,7 +210,8 @@ class MasterCore:
         self._set_timers()
 
     def _needs(self) -> list[Need]:
-        needs = (self._ledger.need(entry, self._settings.max_executors) for entry in self._ledger.applications)
+        cap = self._settings.max_executors
+        needs = (self._ledger.need(entry, cap) for entry in self._ledger.applications)
         return [need for need in needs if need is not None]
 
     def _explain(self, need: Need) -> None:
@@ -226,8 +223,8 @@ class MasterCore:
         if application.said is None and not need.wanted:
             return
         said = messages.QueueState(shortage.text, application.wanted, held, self._alive(), shortage.unmet)
-        if application.said is None or said[0::4] != application.said:
-            application.said = said[0::4] if need.wanted else None
+        if application.said != (said.text, said.unmet):
+            application.said = (said.text, said.unmet) if need.wanted else None
             self._out.send(application.peer, said)
 
     def _shortage(self, need: Need, held: int) -> Shortage:
@@ -244,12 +241,14 @@ class MasterCore:
         return [f"{count} by {name}" for name, count in sorted(counts.items())[:3]]
 
     def _alive(self) -> int:
-        return len(self._ledger.open_seats())
+        return sum(worker.takes_grants for worker in self._ledger.workers)
 
     def _rebalance(self) -> None:
         """Ask those above their fair share to give back, or withdraw what was asked."""
         ledger = self._ledger
-        asked = {} if self._recovering else give_back(ledger.seats(), self._needs(), ledger.holdings(), ledger.ending())
+        asked: dict[str, int] = {}
+        if not self._recovering:
+            asked = give_back(ledger.seats(), self._needs(), ledger.holdings(), ledger.ending())
         for application in ledger.applications:
             self._ask_back(application, asked.get(application.application, 0))
 
@@ -260,10 +259,10 @@ class MasterCore:
             self._out.send(application.peer, messages.GiveBack(count))
 
     def _set_timers(self) -> None:
-        launching = [entry.launch_deadline for entry in self._ledger.executors.launching()]
+        deadlines = (entry.deadline for entry in self._ledger.executors.pending())
         wanted = {
             CHECK: self._workers.next_check(),
-            LAUNCHES: min(launching, default=None),
+            ANSWERS: min(deadlines, default=None),
             GRACE: self._applications.next_expiry(),
             REBALANCE: self._rebalance_at,
         }
@@ -271,7 +270,7 @@ class MasterCore:
             self._set_timer(name, when)
 
     def _set_timer(self, name: str, when: float | None) -> None:
-        """A check that is set too early looks, finds nothing and is set anew: cheaper than moving it each second."""
+        """A check that comes too early finds nothing and is set anew: cheaper than moving it each second."""
         current = self._timers.get(name)
         if when is None:
             if self._timers.pop(name, None) is not None:

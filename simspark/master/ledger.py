@@ -1,7 +1,8 @@
 """Where executors come into being and end: grants, ends, and who is told.
 
-Every executor is added and removed here and nowhere else, so that its slots are taken and returned exactly once and
-nobody who should hear of it is forgotten. The tables are in the registry; what is to be sent collects in the outbox.
+Every executor is added and removed here and nowhere else, so that its slots are taken and returned exactly
+once and nobody who should hear of it is forgotten. The tables are in the registry; what is to be sent
+collects in the outbox.
 """
 
 from __future__ import annotations
@@ -10,8 +11,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from simspark.master.placement import Held, Need, Placed, Seat
-from simspark.master.registry import Application, Applications, Executor, ExecutorLife, Executors, Worker, WorkerLife, Workers
-from simspark.publib.machine import Send
+from simspark.master.registry import (
+    Application,
+    Applications,
+    Executor,
+    ExecutorLife,
+    Executors,
+    Worker,
+    WorkerLife,
+    Workers,
+)
+from simspark.publib.events import WorkerStateChanged
+from simspark.publib.machine import Emit, Send
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorExit
 from simspark.publib.wire.nonce import executor_nonce
@@ -41,7 +52,9 @@ class Outbox:
 class Ledger:
     """The tables, and the only operations that add, change and remove executors."""
 
-    def __init__(self, epoch: int, outbox: Outbox) -> None:
+    def __init__(self, epoch: int, outbox: Outbox, answer_within_s: float) -> None:
+        self.now = 0.0  # of the event that is handled
+        self._answer_within_s = answer_within_s
         self.epoch = epoch
         self.outbox = outbox
         self.workers = Workers()
@@ -58,16 +71,12 @@ class Ledger:
             worker.worker, worker.order, len(mine), worker.slots, worker.memory_bytes,
             worker.slots - sum(entry.cores for entry in mine),
             worker.memory_bytes - sum(entry.memory_bytes for entry in mine),
-            worker.hello.labels if worker.hello else {},
+            worker.hello.labels if worker.hello else {}, worker.takes_grants,
         )  # fmt: skip
 
     def seats(self) -> list[Seat]:
         """Every worker that has registered and is not dead."""
         return [self.seat(worker) for worker in self.workers if worker.hello is not None]
-
-    def open_seats(self) -> list[Seat]:
-        """Workers that may be given executors now."""
-        return [self.seat(worker) for worker in self.workers if worker.takes_grants]
 
     def need(self, application: Application, cap: int) -> Need | None:
         """What an application still wants; None when it is away or has said nothing yet."""
@@ -75,10 +84,11 @@ class Ledger:
         if hello is None or not application.connected:
             return None
         held = self.executors.held(application.application)
-        caps = [limit for limit in (application.wanted, hello.max_executors or None, cap or None) if limit is not None]
+        wanted = min([application.wanted, *filter(None, (hello.max_executors, cap))])
         return Need(
-            application.application, application.order, hello.cores_per_executor, hello.memory_per_executor_bytes,
-            hello.labels, hello.placement, max(0, min(caps) - len(held)), sum(entry.cores for entry in held),
+            application.application, application.order,
+            hello.cores_per_executor, hello.memory_per_executor_bytes, hello.labels, hello.placement,
+            max(0, wanted - len(held)), sum(entry.cores for entry in held),
         )  # fmt: skip
 
     def holdings(self) -> list[Held]:
@@ -92,19 +102,22 @@ class Ledger:
 
     # ── coming ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def grant(self, placed: Iterable[Placed], launch_deadline: float) -> None:
+    def grant(self, placed: Iterable[Placed]) -> None:
         """Create these executors: their drivers hear of them first, then their workers start them."""
         grants: dict[str, list[messages.Grant]] = {}
         specs: dict[str, list[messages.ExecutorSpec]] = {}
         for application_id, worker_id in placed:
             application, worker = self.applications.get(application_id), self.workers.get(worker_id)
-            assert application is not None and worker is not None and worker.hello is not None
+            assert application is not None
+            assert worker is not None
+            assert worker.hello is not None
             spec = self._spec(application)
             entry = Executor(spec.executor, application_id, worker_id, spec.cores, spec.memory_bytes,
-                             ExecutorLife.LAUNCHING, launch_deadline)
+                             ExecutorLife.LAUNCHING, self.deadline())
             self.executors.add(entry)
             application.hosts.add(worker_id)
-            grant = messages.Grant(spec.executor, worker_id, worker.incarnation, worker.key, worker.hello.host)
+            host = worker.hello.host
+            grant = messages.Grant(spec.executor, worker_id, worker.incarnation, worker.key, host)
             grants.setdefault(application.peer, []).append(grant)
             specs.setdefault(worker.peer, []).append(spec)
         for peer, granted in grants.items():
@@ -123,7 +136,7 @@ class Ledger:
         )  # fmt: skip
 
     def _next_executor(self, application: str) -> str:
-        """An id never used before: the master's numbers start again in each epoch, so later ones name theirs."""
+        """An id never used before: numbers start again in each epoch, so later epochs name theirs."""
         self._number += 1
         number = str(self._number) if self.is_ours(application) else f"{self.epoch}.{self._number}"
         return f"{application}/{number}"
@@ -140,41 +153,61 @@ class Ledger:
 
     # ── going ───────────────────────────────────────────────────────────────────────────────────────────────
 
+    def deadline(self) -> float:
+        """By when a worker should answer what is asked of it now."""
+        return self.now + self._answer_within_s
+
     def kill(self, executors: Iterable[str], reason: str) -> None:
-        """Have executors ended by their workers. Each keeps its slots until its worker says that it is gone."""
+        """Have executors ended by their workers. Each keeps its slots until its worker says it is gone."""
         by_worker: dict[str, list[str]] = {}
         for name in executors:
             entry = self.executors.get(name)
-            if entry is not None and entry.life is not ExecutorLife.ENDING:
-                self.executors.become(entry, ExecutorLife.ENDING)
+            if entry is not None:
+                self.executors.expect_end(entry, self.deadline())
                 by_worker.setdefault(entry.worker, []).append(name)
         for worker_id, names in by_worker.items():
             worker = self.workers.get(worker_id)
             if worker is not None:
                 self.outbox.send(worker.peer, messages.KillExecutors(tuple(names), reason))
 
+    def press(self) -> None:
+        """Ask again for what no worker has answered in time; drivers hear of executors that never started.
+
+        The slot stays taken: a worker answers that it does not run such an executor, or it is dead soon.
+        """
+        overdue = [entry for entry in self.executors.pending() if entry.deadline <= self.now]
+        never = [entry for entry in overdue if entry.life is ExecutorLife.LAUNCHING]
+        text = f"did not start within {self._answer_within_s:g} s"
+        self._tell([(entry, lost(entry.executor, text)) for entry in never])
+        self.kill([entry.executor for entry in overdue], "it took too long to start or to end")
+
     def end(self, exits: Iterable[ExecutorExit]) -> None:
-        """Executors are no more: their slots are free, their applications are told. Unknown ones are ignored."""
+        """Free the slots of executors that are no more and tell their drivers. Unknown ones are ignored."""
+        ended = [(self.executors.remove(exit_.executor), exit_) for exit_ in exits]
+        self._tell([(entry, exit_) for entry, exit_ in ended if entry is not None])
+
+    def _tell(self, ended: Iterable[tuple[Executor, ExecutorExit]]) -> None:
         gone: dict[str, list[ExecutorExit]] = {}
-        for exit_ in exits:
-            entry = self.executors.remove(exit_.executor)
-            application = None if entry is None else self.applications.get(entry.application)
-            if application is not None:
+        for entry, exit_ in ended:
+            application = self.applications.get(entry.application)
+            if application is not None and not entry.told:
                 gone.setdefault(application.peer, []).append(exit_)
-        for peer, ended in gone.items():
-            self.outbox.send(peer, messages.ExecutorsGone(tuple(ended)))
+            entry.told = True
+        for peer, exits in gone.items():
+            self.outbox.send(peer, messages.ExecutorsGone(tuple(exits)))
 
     def end_worker(self, worker: Worker, text: str) -> None:
-        """A worker is dead: its drivers hear so, and of each executor that went with it. Its id is free again."""
+        """A worker is dead: its drivers hear so, and of each executor that went with it."""
         worker.become(WorkerLife.DEAD)
-        self.announce(worker)
+        self.announce(worker, text)
         self.end(lost(entry.executor, text) for entry in self.executors.on_worker(worker.worker))
         self.workers.remove(worker.worker)
         for application in self.applications:
             application.hosts.discard(worker.worker)
 
-    def announce(self, worker: Worker) -> None:
-        """Tell the applications that this worker hosts how it is now."""
+    def announce(self, worker: Worker, cause: str) -> None:
+        """Tell the applications that this worker hosts how it is now, and the event stream."""
+        self.outbox.add(Emit(WorkerStateChanged(worker.worker, worker.life.value, cause)))
         state = messages.WorkerState(worker.worker, worker.incarnation, worker.life.value)
         for application in self.applications:
             if self._hosts(worker.worker, application):
@@ -185,7 +218,7 @@ class Ledger:
         return [worker for worker in self.workers if self._hosts(worker.worker, application)]
 
     def _hosts(self, worker: str, application: Application) -> bool:
-        """Who hosts whom is not in the journal: of an application of an earlier epoch any worker may have files."""
+        """Hosts are not in the journal: any worker may have files of an application of an earlier epoch."""
         return worker in application.hosts or not self.is_ours(application.application)
 
     def is_ours(self, application: str) -> bool:

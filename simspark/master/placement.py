@@ -1,9 +1,10 @@
 """Which worker gives the next executor, to which application, and what to say to those that get none.
 
-Pure: seats (what workers have free) and needs (what applications want) go in, placements come out. Grants are made
-one at a time. The application that holds the fewest slots is served first; it takes its executor from the top of a
-min-heap of workers ordered by busy executors, and the worker is pushed back with one more. An application that is
-placed by ``pack`` takes the busiest worker that still fits instead, so that others stay empty.
+Pure: seats (what workers have free) and needs (what applications want) go in, placements come out. Grants
+are made one at a time. The application that holds the fewest slots is served first; it takes its executor
+from the top of a min-heap of workers ordered by busy executors, and the worker is pushed back with one
+more. An application that is placed by ``pack`` takes the busiest worker that still fits instead, so that
+others stay empty.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import NamedTuple
 
 
 class Seat(NamedTuple):
-    """A worker as placement sees it. ``order`` breaks ties: the worker that joined first."""
+    """A worker as placement sees it. ``order`` breaks ties: the worker that joined first.
+
+    One that is not ``usable`` (late, or its connection is broken) gets nothing now, but counts as room.
+    """
 
     worker: str
     order: int
@@ -24,6 +28,7 @@ class Seat(NamedTuple):
     free_slots: int
     free_memory_bytes: int
     labels: dict[str, str]
+    usable: bool = True
 
 
 class Need(NamedTuple):
@@ -62,7 +67,7 @@ def labels_match(need: Need, seat: Seat) -> bool:
 def fits(need: Need, seat: Seat) -> bool:
     """Whether the worker could start one now."""
     enough = seat.free_slots >= need.cores and seat.free_memory_bytes >= need.memory_bytes
-    return enough and labels_match(need, seat)
+    return seat.usable and enough and labels_match(need, seat)
 
 
 def could_fit(need: Need, seat: Seat) -> bool:
@@ -126,7 +131,8 @@ def place(seats: Iterable[Seat], needs: Iterable[Need]) -> list[Placed]:
     """Grants in the order in which they are made."""
     floor = _Floor(seats)
     by_name = {need.application: need for need in needs}
-    queue = [(need.held_slots, need.order, need.wanted, need.application) for need in by_name.values() if need.wanted > 0]
+    waiting = (need for need in by_name.values() if need.wanted > 0)
+    queue = [(need.held_slots, need.order, need.wanted, need.application) for need in waiting]
     heapq.heapify(queue)
     placed: list[Placed] = []
     while queue:
@@ -141,12 +147,15 @@ def place(seats: Iterable[Seat], needs: Iterable[Need]) -> list[Placed]:
     return placed
 
 
-def give_back(seats: Iterable[Seat], needs: Iterable[Need], held: Iterable[Held], coming: int) -> dict[str, int]:
+def give_back(
+    seats: Iterable[Seat], needs: Iterable[Need], held: Iterable[Held], coming: int
+) -> dict[str, int]:
     """How many executors each application should give back to those that wait (``needs``: after placement).
 
-    Moves one executor at a time from the application that holds the most to the waiting one that holds the fewest,
-    as long as that makes them more equal, or lets one that has nothing have its turn. Only executors on workers that
-    the waiting one could use count. ``coming`` executors already end: the first moves need no giver.
+    Moves one executor at a time from the application that holds the most to the waiting one that holds the
+    fewest, as long as that makes them more equal, or lets one that has nothing have its turn. Only
+    executors on workers that the waiting one could use count. ``coming`` executors already end: the first
+    moves need no giver.
     """
     seat_of = {seat.worker: seat for seat in seats}
     waiting = {need.application: need for need in needs if need.wanted > 0}
@@ -175,7 +184,9 @@ def give_back(seats: Iterable[Seat], needs: Iterable[Need], held: Iterable[Held]
     return asked
 
 
-def _giver(need: Need, slots: dict[str, int], stock: dict[str, list[Held]], seats: dict[str, Seat]) -> Held | None:
+def _giver(
+    need: Need, slots: dict[str, int], stock: dict[str, list[Held]], seats: dict[str, Seat]
+) -> Held | None:
     richest_first = sorted(stock, key=lambda name: -slots[name])
     for application in richest_first:
         if application == need.application:
@@ -194,7 +205,7 @@ def _worth_moving(need: Need, slots: dict[str, int], entry: Held) -> bool:
 
 
 class Shortage(NamedTuple):
-    """Why an application does not have all it asked for; ``unmet`` when even idle workers could not give one."""
+    """Why an application has less than it asked for; ``unmet`` when even idle workers could not give one."""
 
     text: str
     unmet: bool
@@ -209,13 +220,16 @@ def explain(need: Need, seats: Sequence[Seat], held: int, others: Sequence[str])
     if room == 0:
         return Shortage(f"needs an executor of {_size(need)}: {_why_none(need, seats)}", unmet=True)
     able = [seat for seat in seats if could_fit(need, seat)]
-    total = sum(seat.slots for seat in able)
-    used = total - sum(seat.free_slots for seat in able)
-    if held >= room and used <= held * need.cores:
-        cluster = f"the cluster has {_count(total, 'slot')}, room for {room}"
-        return Shortage(f"{asks}: {cluster}, and all are this application's", unmet=False)
+    total = _count(sum(seat.slots for seat in able), "slot")
+    if held >= room:
+        text = f"{asks}: the cluster has {total}, and this application has all that fit"
+        return Shortage(text, unmet=False)
+    away = sum(not seat.usable for seat in able)
+    silent = f", {_count(away, 'worker')} not answering" if away else ""
+    used = sum(seat.slots - seat.free_slots for seat in able)
     by = f" ({', '.join(others)})" if others else ""
-    return Shortage(f"{asks}: {used} of {_count(total, 'slot')} on {_count(len(able), 'worker')} are taken{by}", unmet=False)
+    taken = f"{used} of {total} on {_count(len(able), 'worker')} are taken{by}{silent}"
+    return Shortage(f"{asks}: {taken}", unmet=False)
 
 
 def _why_none(need: Need, seats: Sequence[Seat]) -> str:

@@ -74,7 +74,8 @@ def fold(known: Known, record: Any) -> Known:
     """What is known after one more record."""
     match record:
         case EpochStarted():
-            return known._replace(epoch=record.epoch, worker_number=max(known.worker_number, record.worker_number))
+            highest = max(known.worker_number, record.worker_number)
+            return known._replace(epoch=record.epoch, worker_number=highest)
         case WorkerKnown():
             highest = max(known.worker_number, worker_number(record.worker))
             workers = {**known.workers, record.worker: (record.incarnation, record.key)}

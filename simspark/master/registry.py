@@ -1,12 +1,12 @@
 """Workers, applications and executors: one class owns each kind and all its indexes.
 
-Adding, changing and removing go through these classes alone, so an index cannot be forgotten; removing what is not
-there is harmless. Nothing here decides anything.
+Adding, changing and removing go through these classes alone, so an index cannot be forgotten; removing what
+is not there is harmless. Nothing here decides anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 
 from simspark.publib.wire.messages import RegisterApplication, RegisterWorker
@@ -36,9 +36,14 @@ class IllegalTransition(Exception):
 class Worker:
     """One registration of one worker."""
 
-    __slots__ = ("connected", "hello", "incarnation", "key", "life", "load", "memory_used_bytes", "order", "peer", "worker")
+    __slots__ = (
+        "connected", "hello", "incarnation", "key", "life", "load", "memory_used_bytes", "order", "peer",
+        "worker",
+    )  # fmt: skip
 
-    def __init__(self, worker: str, incarnation: int, key: str, order: int, hello: RegisterWorker | None) -> None:
+    def __init__(
+        self, worker: str, incarnation: int, key: str, order: int, hello: RegisterWorker | None
+    ) -> None:
         self.worker = worker
         self.incarnation = incarnation
         self.key = key
@@ -68,7 +73,7 @@ class Worker:
     def become(self, life: WorkerLife) -> None:
         """Change state as the table allows."""
         if life not in WORKER_TRANSITIONS[self.life]:
-            raise IllegalTransition(f"worker {self.worker} cannot become {life.value}: it is {self.life.value}")
+            raise IllegalTransition(f"{self.worker} is {self.life.value} and cannot become {life.value}")
         self.life = life
 
 
@@ -121,11 +126,11 @@ class Workers:
 
 
 class Application:
-    """One application. ``wanted`` counts executors in all; ``claimed`` are those that it named after a restart."""
+    """One application. ``wanted`` counts executors in all; ``claimed`` are those named after a restart."""
 
     __slots__ = (
-        "application", "asked_back", "away_since", "claimed", "connected", "hello", "hosts", "key", "order", "peer",
-        "said", "wanted",
+        "application", "asked_back", "away_since", "claimed", "connected", "hello", "hosts", "key", "order",
+        "peer", "said", "wanted",
     )  # fmt: skip
 
     def __init__(self, application: str, key: str, order: int, hello: RegisterApplication | None) -> None:
@@ -140,7 +145,7 @@ class Application:
         self.claimed: frozenset[str] = frozenset()
         self.hosts: set[str] = set()
         self.asked_back = 0
-        self.said: object = None
+        self.said: tuple[str, bool] | None = None
 
 
 class Applications:
@@ -200,19 +205,24 @@ class ExecutorLife(Enum):
 
 
 class Executor:
-    """One executor that holds ``cores`` slots of a worker."""
+    """One executor that holds ``cores`` slots of a worker.
 
-    __slots__ = ("application", "cores", "executor", "launch_deadline", "life", "memory_bytes", "worker")
+    ``deadline`` is by when its worker should have said that it started or ended; ``told``, whether its
+    driver has been told that it is gone although the worker has not said so yet.
+    """
+
+    __slots__ = ("application", "cores", "deadline", "executor", "life", "memory_bytes", "told", "worker")
 
     def __init__(self, executor: str, application: str, worker: str, cores: int, memory_bytes: int,
-                 life: ExecutorLife, launch_deadline: float) -> None:
+                 life: ExecutorLife, deadline: float) -> None:
         self.executor = executor
         self.application = application
         self.worker = worker
         self.cores = cores
         self.memory_bytes = memory_bytes
         self.life = life
-        self.launch_deadline = launch_deadline
+        self.deadline = deadline
+        self.told = False
 
 
 class Executors:
@@ -222,7 +232,7 @@ class Executors:
         self._by_id: dict[str, Executor] = {}
         self._by_worker: dict[str, dict[str, Executor]] = {}
         self._by_application: dict[str, dict[str, Executor]] = {}
-        self._launching: dict[str, Executor] = {}
+        self._pending: dict[str, Executor] = {}
 
     def __iter__(self) -> Iterator[Executor]:
         return iter(list(self._by_id.values()))
@@ -240,28 +250,33 @@ class Executors:
         self._by_id[entry.executor] = entry
         self._by_worker.setdefault(entry.worker, {})[entry.executor] = entry
         self._by_application.setdefault(entry.application, {})[entry.executor] = entry
-        if entry.life is ExecutorLife.LAUNCHING:
-            self._launching[entry.executor] = entry
+        if entry.life is not ExecutorLife.RUNNING:
+            self._pending[entry.executor] = entry
 
-    def become(self, entry: Executor, life: ExecutorLife) -> None:
-        """Change state; an ending executor stays ending."""
-        if entry.life is not ExecutorLife.ENDING:
-            entry.life = life
-            self._launching.pop(entry.executor, None)
+    def run(self, entry: Executor) -> None:
+        """Its worker says that it runs; one that is to end stays so."""
+        if entry.life is ExecutorLife.LAUNCHING:
+            entry.life = ExecutorLife.RUNNING
+            self._pending.pop(entry.executor, None)
+
+    def expect_end(self, entry: Executor, deadline: float) -> None:
+        """It is to end, and its worker should say so by then."""
+        entry.life, entry.deadline = ExecutorLife.ENDING, deadline
+        self._pending[entry.executor] = entry
 
     def remove(self, executor: str) -> Executor | None:
         """Forget the executor and free its slots; None when it is not there (any more)."""
         entry = self._by_id.pop(executor, None)
         if entry is None:
             return None
-        self._launching.pop(executor, None)
+        self._pending.pop(executor, None)
         _drop(self._by_worker, entry.worker, executor)
         _drop(self._by_application, entry.application, executor)
         return entry
 
-    def launching(self) -> Iterable[Executor]:
-        """Those whose worker has not said yet that they run, oldest first."""
-        return list(self._launching.values())
+    def pending(self) -> list[Executor]:
+        """Those of which word is waited for: that they started, or that they ended."""
+        return list(self._pending.values())
 
     def on_worker(self, worker: str) -> list[Executor]:
         """Executors that hold slots of a worker."""

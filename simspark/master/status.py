@@ -51,7 +51,6 @@ def _worker(ledger: Ledger, worker: Worker) -> dict[str, Any]:
 
 def _application(ledger: Ledger, application: Application) -> dict[str, Any]:
     hello = application.hello
-    said = application.said
     return {
         "application": application.application,
         "name": hello.name if hello else "",
@@ -59,7 +58,7 @@ def _application(ledger: Ledger, application: Application) -> dict[str, Any]:
         "connected": application.connected,
         "wanted": application.wanted,
         "executors": len(ledger.executors.held(application.application)),
-        "waiting": said[0] if isinstance(said, tuple) else "",
+        "waiting": application.said[0] if application.said else "",
     }
 
 

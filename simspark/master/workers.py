@@ -1,9 +1,9 @@
 """The master's side of its workers: registration, heartbeats, reports, late and dead.
 
-A worker gets a new incarnation at each registration. What it reports under an older one is refused by ending the
-session, on which it registers again. It keeps the executors that this master knows (or, after a restart, that belong
-to applications of the journal) unless it had been dead: then its drivers have already given those up, and it is told
-to kill all that it holds.
+A worker gets a new incarnation at each registration. What it reports under an older one is refused by
+ending the session, on which it registers again. It keeps the executors that this master knows (or, after a
+restart, that belong to applications of the journal) unless it had been dead: then its drivers have already
+given those up, and it is told to kill all that it holds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class WorkerDesk:
         """A worker says hello."""
         hello: RegisterWorker = event.hello
         if hello.slots < 1 or hello.memory_bytes < 0 or not hello.host:
-            self._out.add(Refuse(event.peer, "bad_hello", "a worker offers at least one executor and has a host"))
+            fault = "a worker offers at least one executor and has a host"
+            self._out.add(Refuse(event.peer, "bad_hello", fault))
             return
         self._bury_predecessor(hello, event.key)
         earlier = self._earlier(hello, event.key)
@@ -66,10 +67,10 @@ class WorkerDesk:
         kill = self._settle(worker, hello.executors, keeps=keeps)
         heartbeat_s = self._thresholds.heartbeat_s
         self._out.send(event.peer, messages.WorkerRegistered(worker_id, incarnation, heartbeat_s, kill))
-        self._ledger.announce(worker)
+        self._ledger.announce(worker, "registered")
 
     def _bury_predecessor(self, hello: RegisterWorker, key: str) -> None:
-        """A fresh process on the place of one whose connection is gone: the old one died with its executors."""
+        """A fresh process in the place of one whose connection is gone: that one died with its executors."""
         if hello.worker or not hello.name:
             return
         for worker in self._ledger.workers:
@@ -93,17 +94,20 @@ class WorkerDesk:
         return f"w{self._number}", 1
 
     def _settle(self, worker: Worker, held: tuple[HeldExecutor, ...], *, keeps: bool) -> tuple[str, ...]:
-        """Compare what the worker holds with the tables; returns what it is to kill, which keeps its slots till then."""
+        """Compare what the worker holds with the tables; returns what it is to kill.
+
+        That keeps its slots until the worker says that it is gone.
+        """
         names = {entry.executor for entry in held}
-        missing = [e.executor for e in self._ledger.executors.on_worker(worker.worker) if e.executor not in names]
-        self._ledger.end(lost(executor, "its worker registered again without it") for executor in missing)
+        known = [entry.executor for entry in self._ledger.executors.on_worker(worker.worker)]
+        text = "its worker registered again without it"
+        self._ledger.end([lost(executor, text) for executor in known if executor not in names])
         kill = []
         for entry in held:
-            life = ExecutorLife.RUNNING
-            if not keeps or not self._may_keep(worker, entry):
-                life = ExecutorLife.ENDING
+            stays = keeps and self._may_keep(worker, entry)
+            self._enter(worker, entry, stays=stays)
+            if not stays:
                 kill.append(entry.executor)
-            self._enter(worker, entry, life)
         return tuple(kill)
 
     def _may_keep(self, worker: Worker, held: HeldExecutor) -> bool:
@@ -115,39 +119,39 @@ class WorkerDesk:
             return False
         return application.hello is None or held.executor in application.claimed
 
-    def _enter(self, worker: Worker, held: HeldExecutor, life: ExecutorLife) -> None:
+    def _enter(self, worker: Worker, held: HeldExecutor, *, stays: bool) -> None:
         known = self._ledger.executors.get(held.executor)
         if known is None:
             known = self._ledger.adopt(worker, held)
-        if known.worker == worker.worker:
-            self._ledger.executors.become(known, life)
+        if known.worker != worker.worker:
+            return
+        if stays:
+            self._ledger.executors.run(known)
+        else:
+            self._ledger.executors.expect_end(known, self._ledger.deadline())
 
     # ── what a worker says ──────────────────────────────────────────────────────────────────────────────────
 
     def received(self, now: float, worker: Worker, message: Any) -> None:
         """A message in the session of a worker."""
         match message:
-            case messages.Heartbeat(incarnation=incarnation) | messages.ExecutorsChanged(incarnation=incarnation):
-                if incarnation != worker.incarnation:
-                    self._turn_away(worker)
-                    return
+            case messages.Heartbeat(worker.incarnation, _, load, memory_used_bytes):
+                self._heard(now, worker)
+                worker.load, worker.memory_used_bytes = load, memory_used_bytes
+            case messages.ExecutorsChanged(worker.incarnation, started, ended):
+                self._heard(now, worker)
+                self._started(worker, started)
+                mine = {entry.executor for entry in self._ledger.executors.on_worker(worker.worker)}
+                self._ledger.end([exit_ for exit_ in ended if exit_.executor in mine])
             case _:
                 self._turn_away(worker)
-                return
-        self._heard(now, worker)
-        if isinstance(message, messages.Heartbeat):
-            worker.load, worker.memory_used_bytes = message.load, message.memory_used_bytes
-        else:
-            self._started(worker, message.started)
-            mine = {entry.executor for entry in self._ledger.executors.on_worker(worker.worker)}
-            self._ledger.end(exit_ for exit_ in message.ended if exit_.executor in mine)
 
     def _started(self, worker: Worker, started: tuple[str, ...]) -> None:
         strays = []
         for name in started:
             entry = self._ledger.executors.get(name)
             if entry is not None and entry.worker == worker.worker:
-                self._ledger.executors.become(entry, ExecutorLife.RUNNING)
+                self._ledger.executors.run(entry)
             else:
                 strays.append(name)
         if strays:
@@ -162,7 +166,7 @@ class WorkerDesk:
         self._tracker.heard(now, worker.worker)
         if worker.life is WorkerLife.LATE:
             worker.become(WorkerLife.ALIVE)
-            self._ledger.announce(worker)
+            self._ledger.announce(worker, "heard again")
 
     def returned(self, worker: Worker) -> None:
         """Its connection is back."""
@@ -194,7 +198,7 @@ class WorkerDesk:
                 self._bury(worker, f"worker {subject} was silent for {self._thresholds.dead_after_s:g} s")
             else:
                 worker.become(WorkerLife.LATE)
-                self._ledger.announce(worker)
+                self._ledger.announce(worker, f"silent for {self._thresholds.late_after_s:g} s")
 
     def _bury(self, worker: Worker, text: str) -> None:
         peer = worker.peer

@@ -1,9 +1,9 @@
 """Who still speaks: thresholds, and a tracker that counts the rounds a peer has missed.
 
-The first round is missed after ``late_after_s`` of silence (late), each further one ``check_every_s`` later; after
-``dead_after_checks`` missed rounds a peer is dead. Rounds are counted, not seconds: when this process itself was
-stopped for a minute, one check comes a minute late and judges nobody, because the heartbeats that would speak for
-the others still wait to be read.
+The first round is missed after ``late_after_s`` of silence (late), each further one ``check_every_s``
+later; after ``dead_after_checks`` missed rounds a peer is dead. Rounds are counted, not seconds: when this
+process itself was stopped for a minute, one check comes a minute late and judges nobody, because the
+heartbeats that would speak for the others still wait to be read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Liveness(NamedTuple):
-    """The thresholds of one cluster. Dead after 5 + 2 × 5 = 15 s of silence unless told otherwise."""
+    """The thresholds of one cluster. Dead after 5 + 2 * 5 = 15 s of silence unless told otherwise."""
 
     heartbeat_s: float = 1.0
     late_after_s: float = 5.0
@@ -27,7 +27,7 @@ class Liveness(NamedTuple):
 
     @classmethod
     def fast(cls) -> Liveness:
-        """Short ones, for tests on real processes: dead after 1 + 2 × 0.5 = 2 s."""
+        """Short ones, for tests on real processes: dead after 1 + 2 * 0.5 = 2 s."""
         return cls(heartbeat_s=0.2, late_after_s=1.0, check_every_s=0.5, dead_after_checks=3)
 
 
@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 
 
 class Tracker:
-    """Watches peers by name. It keeps no state of theirs but when the next round is and how many were missed."""
+    """Watches peers by name: when the next round of each is, and how many it has missed."""
 
     def __init__(self, thresholds: Liveness) -> None:
         self._thresholds = thresholds

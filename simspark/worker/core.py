@@ -2,176 +2,61 @@
 
 It starts and ends executors on the master's word and watches over them. Guarantees:
 
-* A master that is down changes nothing for what runs; it is dialled again for ever, with a bounded back-off, and each
-  new session names what still runs. Ends of executors that the master may have missed are told again.
+* A master that is down changes nothing for what runs; it is dialled again for ever, with a bounded
+  back-off, and each new session names what still runs. Ends of executors that the master may have missed
+  are told again.
 * What the master says to kill after a registration (an older incarnation, an unknown application) is killed.
-* An application's driver hears of ends straight from here. It may end its own executors and remove its own files,
-  nobody else's.
-* An application is removed when the master says so, or when it runs nothing here and its driver is out of reach for
-  ``orphan_grace_s``: its driver can compute anew what it loses, while nobody else would ever remove it.
-
-Sessions are named: "master", and "driver:<application>" for each application hosted here.
+* An application's driver hears of ends straight from here. It may end its own executors and remove its own
+  files, nobody else's.
+* An application is removed when the master says so, or when it runs nothing here and its driver is out of
+  reach for ``orphan_grace_s``: its driver can compute anew what it loses, while nobody else would ever
+  remove it.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
-from simspark.publib.machine import Close, PeerJoined, PeerLost, PeerReturned, PeerSilent, Received, Send
-from simspark.publib.machine import CancelTimer, SetTimer, TimerFired
+from simspark.publib.machine import (
+    CancelTimer,
+    Close,
+    PeerJoined,
+    PeerLost,
+    PeerReturned,
+    PeerSilent,
+    Received,
+    Send,
+    SetTimer,
+    TimerFired,
+)
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSpec
+from simspark.worker.supervision import (
+    MASTER,
+    PHASES,
+    Dial,
+    ExecutorExited,
+    ExecutorStarted,
+    Hosted,
+    IllegalTransition,
+    Leave,
+    LoadMeasured,
+    Phase,
+    RemoveApplication,
+    RemoveFiles,
+    ShutDown,
+    StartExecutors,
+    StopExecutor,
+    WorkerSettings,
+)
 
-MASTER = "master"
+__all__ = [
+    "Dial", "ExecutorExited", "ExecutorStarted", "Leave", "LoadMeasured", "RemoveApplication", "RemoveFiles",
+    "ShutDown", "StartExecutors", "StopExecutor", "WorkerCore", "WorkerSettings",
+]  # fmt: skip
+
 HEARTBEAT, DRAINED = "heartbeat", "drained"
 KEPT_EXITS = 1000
-
-
-class WorkerSettings(NamedTuple):
-    """What a worker may be told. ``heartbeat_s`` is what the master says after registration."""
-
-    name: str = ""
-    host: str = "127.0.0.1"
-    process: int = 0
-    slots: int = 1
-    memory_bytes: int = 1 << 30
-    labels: dict[str, str] = {}  # noqa: RUF012 (never changed: a NamedTuple's default)
-    block_endpoint: str = ""
-    master_endpoint: str = ""
-    master_key: str = ""
-    redial_first_s: float = 0.1
-    redial_most_s: float = 3.0
-    orphan_grace_s: float = 10.0
-    drain_s: float = 8.0
-
-    def fast(self) -> WorkerSettings:
-        """The same with short waits, for tests on real processes."""
-        return self._replace(redial_most_s=0.5, orphan_grace_s=2.0, drain_s=3.0)
-
-
-# ── events of its own ───────────────────────────────────────────────────────────────────────────────────────
-
-
-class LoadMeasured(NamedTuple):
-    """What the next heartbeats say of the machine."""
-
-    load: float
-    memory_used_bytes: int
-
-
-class ExecutorStarted(NamedTuple):
-    """The launcher has forked it."""
-
-    executor: str
-    process: int
-
-
-class ExecutorExited(NamedTuple):
-    """The launcher saw it end, or could not start it; see messages.ExecutorExit."""
-
-    executor: str
-    status: int
-    signal: int
-    peak_memory_bytes: int
-    text: str
-
-
-class ShutDown(NamedTuple):
-    """Somebody wants this worker to leave."""
-
-    reason: str
-
-
-# ── effects of its own ──────────────────────────────────────────────────────────────────────────────────────
-
-
-class Dial(NamedTuple):
-    """Open a session as ``peer``. The shell fills in the owner of a WorkerHello; an open one of that name is closed."""
-
-    peer: str
-    endpoint: str
-    key: str
-    hello: Any
-
-
-class StartExecutors(NamedTuple):
-    """Have the launcher start these; each ends in one ExecutorExited, started or not."""
-
-    executors: tuple[ExecutorSpec, ...]
-
-
-class StopExecutor(NamedTuple):
-    """Have the launcher end this one: politely, then by force."""
-
-    executor: str
-    reason: str
-
-
-class RemoveApplication(NamedTuple):
-    """Nothing of the application runs here: remove its directory and forget its keys."""
-
-    application: str
-
-
-class RemoveFiles(NamedTuple):
-    """Remove the application's files whose names start with one of these."""
-
-    application: str
-    prefixes: tuple[str, ...]
-
-
-class Leave(NamedTuple):
-    """Nothing runs any more, or the time to drain is over: stop the process."""
-
-
-# ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Phase(Enum):
-    """Where the worker stands with its master."""
-
-    NEW = "new"
-    DIALLING = "dialling"
-    OPEN = "open"  # the session is there, the master's welcome not yet
-    REGISTERED = "registered"
-    DRAINING = "draining"
-    GONE = "gone"
-
-
-PHASES: dict[Phase, frozenset[Phase]] = {
-    Phase.NEW: frozenset({Phase.DIALLING, Phase.DRAINING}),
-    Phase.DIALLING: frozenset({Phase.DIALLING, Phase.OPEN, Phase.DRAINING}),
-    Phase.OPEN: frozenset({Phase.REGISTERED, Phase.DIALLING, Phase.DRAINING}),
-    Phase.REGISTERED: frozenset({Phase.DIALLING, Phase.DRAINING}),
-    Phase.DRAINING: frozenset({Phase.GONE}),
-    Phase.GONE: frozenset(),
-}
-
-
-class IllegalTransition(Exception):
-    """A bug: the worker was to become what it cannot become from what it is."""
-
-
-class Hosted:
-    """One application here."""
-
-    __slots__ = ("application", "connected", "driver_endpoint", "driver_key", "exits", "leaving", "redial_s", "running")
-
-    def __init__(self, application: str, driver_endpoint: str, driver_key: str, redial_s: float) -> None:
-        self.application = application
-        self.driver_endpoint = driver_endpoint
-        self.driver_key = driver_key
-        self.running: dict[str, ExecutorSpec] = {}
-        self.exits: list[ExecutorExit] = []
-        self.connected = False
-        self.leaving = False
-        self.redial_s = redial_s
-
-    @property
-    def peer(self) -> str:
-        """The name of the session with its driver."""
-        return f"driver:{self.application}"
 
 
 class WorkerCore:
@@ -210,7 +95,7 @@ class WorkerCore:
 
     def start(self, now: float) -> list[Any]:
         """Begin: dial the master."""
-        del now
+        del now  # a worker waits for nothing at first
         self._dial_master()
         return self._take()
 
@@ -228,7 +113,7 @@ class WorkerCore:
             case ExecutorExited():
                 self._exited(now, ExecutorExit(*event))
             case PeerJoined(peer) | PeerReturned(peer):
-                self._connected(now, peer, joined=isinstance(event, PeerJoined))
+                self._connected(peer, joined=isinstance(event, PeerJoined))
             case PeerSilent(peer):
                 self._silent(now, peer)
             case PeerLost(peer):
@@ -261,8 +146,8 @@ class WorkerCore:
             for hosted in self._hosted.values() for spec in hosted.running.values()
         )  # fmt: skip
         hello = messages.RegisterWorker(
-            settings.name, settings.host, settings.process, settings.slots, settings.memory_bytes, settings.labels,
-            settings.block_endpoint, self._worker, self._incarnation, held,
+            settings.name, settings.host, settings.process, settings.slots, settings.memory_bytes,
+            settings.labels, settings.block_endpoint, self._worker, self._incarnation, held,
         )  # fmt: skip
         self._add(Dial(MASTER, settings.master_endpoint, settings.master_key, hello))
 
@@ -301,14 +186,13 @@ class WorkerCore:
     def _beat(self, now: float) -> None:
         if self._phase is not Phase.REGISTERED:
             return
-        load = self._load
-        beat = messages.Heartbeat(self._incarnation, len(self._application_of), load.load, load.memory_used_bytes)
+        beat = messages.Heartbeat(self._incarnation, len(self._application_of), *self._load)
         self._add(Send(MASTER, beat))
         self._add(SetTimer(HEARTBEAT, now + self._heartbeat_s))
 
     # ── sessions ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _connected(self, now: float, peer: str, *, joined: bool) -> None:
+    def _connected(self, peer: str, *, joined: bool) -> None:
         if peer == MASTER:
             if joined and self._phase is Phase.DIALLING:
                 self._become(Phase.OPEN)
@@ -367,7 +251,7 @@ class WorkerCore:
             case messages.WorkerRegistered():
                 self._registered(now, message)
             case messages.LaunchExecutors(executors):
-                self._launch(now, executors)
+                self._launch(executors)
             case messages.KillExecutors(executors, reason):
                 self._kill(executors, reason)
             case messages.ForgetApplications(applications):
@@ -376,29 +260,28 @@ class WorkerCore:
 
     # ── executors ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _launch(self, now: float, specs: tuple[ExecutorSpec, ...]) -> None:
+    def _launch(self, specs: tuple[ExecutorSpec, ...]) -> None:
         fresh = tuple(spec for spec in specs if spec.executor not in self._application_of)
         if self._phase is not Phase.REGISTERED:
             self._report((), tuple(_never(spec.executor, "its worker leaves") for spec in fresh))
             return
         for spec in fresh:
-            hosted = self._host(now, spec)
-            hosted.running[spec.executor] = spec
+            self._host(spec).running[spec.executor] = spec
             self._application_of[spec.executor] = spec.application
         if fresh:
             self._add(StartExecutors(fresh))
 
-    def _host(self, now: float, spec: ExecutorSpec) -> Hosted:
-        hosted = self._hosted.get(spec.application)
-        moved = hosted is not None and (hosted.driver_endpoint, hosted.driver_key) != (spec.driver_endpoint, spec.driver_key)
-        if hosted is None:
-            hosted = Hosted(spec.application, spec.driver_endpoint, spec.driver_key, self._settings.redial_first_s)
-            self._hosted[spec.application] = hosted
-        elif not moved:
-            self._add(CancelTimer(f"orphan:{spec.application}"))
-            return hosted
-        hosted.driver_endpoint, hosted.driver_key, hosted.leaving = spec.driver_endpoint, spec.driver_key, False
-        self._dial_driver(hosted)
+    def _host(self, spec: ExecutorSpec) -> Hosted:
+        """The application's entry; its driver is dialled when it is new or has moved."""
+        name, driver = spec.application, (spec.driver_endpoint, spec.driver_key)
+        hosted = self._hosted.get(name)
+        if hosted is None or (hosted.driver_endpoint, hosted.driver_key) != driver:
+            running = hosted.running if hosted else {}
+            hosted = self._hosted[name] = Hosted(name, *driver, self._settings.redial_first_s)
+            hosted.running = running
+            self._dial_driver(hosted)
+        hosted.leaving = False
+        self._add(CancelTimer(f"orphan:{name}"))
         return hosted
 
     def _kill(self, executors: tuple[str, ...], reason: str) -> None:

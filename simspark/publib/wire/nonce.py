@@ -1,7 +1,7 @@
 """The nonce that proves which executor a process is.
 
-Master and driver derive it from a secret that the driver made, so neither has to tell the other: an executor may say
-hello to its driver before the master's word about it has arrived there.
+Master and driver derive it from a secret that the driver made, so neither has to tell the other: an
+executor may say hello to its driver before the master's word about it has arrived there.
 """
 
 from __future__ import annotations
