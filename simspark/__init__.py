@@ -1,0 +1,121 @@
+"""Spark's RDD programming model, all in Python: one program from a laptop to a cluster.
+
+>>> from simspark import SparkConf
+>>> SparkConf(False).setMaster("local[2]").get("spark.master")
+'local[2]'
+
+Names are imported when they are first used, so that ``import simspark`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simspark._version import __version__
+
+if TYPE_CHECKING:
+    from simspark.driver.conf import SparkConf
+    from simspark.driver.context import SimContext, SparkContext
+    from simspark.driver.rdd.core import RDD
+    from simspark.publib.errors import (
+        AccessRefused,
+        ClusterError,
+        ConfigError,
+        ContextStopped,
+        JobCancelled,
+        JobError,
+        JobFailed,
+        NoMaster,
+        NotEnoughResources,
+        NotSerializable,
+        RemoteFailure,
+        ResultTooLarge,
+        SimsparkError,
+        UserError,
+        WorkerLost,
+    )
+    from simspark.publib.lineage.shared import (
+        Accumulator,
+        AccumulatorParam,
+        Broadcast,
+        ResultIterable,
+        TaskContext,
+    )
+    from simspark.publib.lineage.stat_counter import StatCounter
+    from simspark.publib.lineage.storage_level import StorageLevel
+
+_ERRORS = "simspark.publib.errors"
+_SHARED = "simspark.publib.lineage.shared"
+_HOME = {
+    "AccessRefused": _ERRORS,
+    "Accumulator": _SHARED,
+    "AccumulatorParam": _SHARED,
+    "Broadcast": _SHARED,
+    "ClusterError": _ERRORS,
+    "ConfigError": _ERRORS,
+    "ContextStopped": _ERRORS,
+    "JobCancelled": _ERRORS,
+    "JobError": _ERRORS,
+    "JobFailed": _ERRORS,
+    "NoMaster": _ERRORS,
+    "NotEnoughResources": _ERRORS,
+    "NotSerializable": _ERRORS,
+    "RDD": "simspark.driver.rdd.core",
+    "RemoteFailure": _ERRORS,
+    "ResultIterable": _SHARED,
+    "ResultTooLarge": _ERRORS,
+    "SimContext": "simspark.driver.context",
+    "SimsparkError": _ERRORS,
+    "SparkConf": "simspark.driver.conf",
+    "SparkContext": "simspark.driver.context",
+    "StatCounter": "simspark.publib.lineage.stat_counter",
+    "StorageLevel": "simspark.publib.lineage.storage_level",
+    "TaskContext": _SHARED,
+    "UserError": _ERRORS,
+    "WorkerLost": _ERRORS,
+}
+
+__all__ = [
+    "RDD",
+    "AccessRefused",
+    "Accumulator",
+    "AccumulatorParam",
+    "Broadcast",
+    "ClusterError",
+    "ConfigError",
+    "ContextStopped",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "NoMaster",
+    "NotEnoughResources",
+    "NotSerializable",
+    "RemoteFailure",
+    "ResultIterable",
+    "ResultTooLarge",
+    "SimContext",
+    "SimsparkError",
+    "SparkConf",
+    "SparkContext",
+    "StatCounter",
+    "StorageLevel",
+    "TaskContext",
+    "UserError",
+    "WorkerLost",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'simspark' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

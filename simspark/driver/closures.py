@@ -1,0 +1,183 @@
+"""Programs on their way to executors: pickled by cloudpickle, and a clear word when one cannot be.
+
+Only what executors cannot import travels by value: functions and classes of ``__main__``, and those made inside
+functions. Everything in a module travels by its name, which executors find because they have the driver's import
+path and working directory.
+
+When pickling fails, the program is searched for the smallest thing that cannot be pickled, and the error names the
+path to it: function, variable, attribute. That search pickles parts again and again, which only a failure pays for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+from simspark.publib.errors import NotSerializable
+
+PROTOCOL = 5
+_DEPTH = 8
+
+
+def pickle_program(program: Any) -> bytes:
+    """Pickle what executors will run; NotSerializable names function, variable and attribute that cannot be."""
+    try:
+        return _dumps(program)
+    except RecursionError:
+        raise NotSerializable(_too_deep(program)) from None
+    except Exception as error:
+        raise NotSerializable(explain(program, error)) from None
+
+
+def _dumps(value: Any) -> bytes:
+    import cloudpickle
+
+    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL)
+    return data
+
+
+class _Culprit(NamedTuple):
+    """The smallest thing found that cannot be pickled, and the steps to it, such as "its variable 'x'"."""
+
+    function: Any
+    path: tuple[str, ...]
+    value: Any
+
+
+def explain(program: Any, error: BaseException) -> str:
+    """Why this program cannot be pickled, in words for its author."""
+    culprit = _search(program, None, (), _DEPTH, set())
+    if culprit is None or not culprit.path:
+        subject = "the program" if culprit is None else _describe(culprit.value)
+        return f"Cannot send {subject} to the executors: {type(error).__name__}: {error}. (SS102)"
+    who = "the data of this RDD" if culprit.function is None else _describe(culprit.function)
+    path = " → ".join(culprit.path)
+    return f"Cannot send {who}: {path} is {_kind(culprit.value)}. {_advice(culprit.value)} (SS102)"
+
+
+def _too_deep(program: Any) -> str:
+    return (
+        f"Cannot send {_describe(program)}: what it holds is nested too deeply to be pickled. "
+        "Flatten it, or broadcast its parts. (SS102)"
+    )
+
+
+def _fails(value: Any) -> bool:
+    try:
+        _dumps(value)
+    except Exception:
+        return True
+    return False
+
+
+def _search(value: Any, function: Any, path: tuple[str, ...], depth: int, seen: set[int]) -> _Culprit | None:
+    """The first thing below ``value`` that cannot be pickled and holds nothing else that cannot."""
+    if id(value) in seen or not _fails(value):
+        return None
+    seen.add(id(value))
+    if depth and not _is_ours(value):
+        for step, part in _parts(value):
+            inside = value if isinstance(value, FunctionType) and function is None else function
+            found = _search(part, inside, (*path, step) if step else path, depth - 1, seen)
+            if found is not None:
+                return found
+    return _Culprit(function, path, value)
+
+
+def _is_ours(value: Any) -> bool:
+    from simspark.driver.node import Node
+
+    return isinstance(value, Node) or type(value).__name__ in {"RDD", "SparkContext", "SimContext", "PipelinedRDD"}
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a value is made of, with how to name each part before people; "" for parts of simspark's own objects."""
+    if isinstance(value, FunctionType):
+        yield from _function_parts(value)
+    elif isinstance(value, MethodType):
+        yield f"its object (a {type(value.__self__).__name__})", value.__self__
+        yield "", value.__func__
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        own = hasattr(value, "_fields") and type(value).__module__.startswith("simspark.")
+        for index, item in enumerate(value):
+            yield "" if own or _is_program_part(value) else f"its element {index}", item
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield f"its key {key!r:.40}", key
+            yield f"its value for {key!r:.40}", item
+    else:
+        yield from _object_parts(value)
+
+
+def _is_program_part(value: Any) -> bool:
+    return isinstance(value, tuple) and any(callable(item) or hasattr(item, "rows") for item in value)
+
+
+def _function_parts(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield f"its variable {name!r}", cell.cell_contents
+        except ValueError:  # a variable that has no value yet
+            continue
+    for name in _global_names(function.__code__):
+        if name in function.__globals__ and not isinstance(function.__globals__[name], ModuleType):
+            yield f"its variable {name!r}", function.__globals__[name]
+    for item in function.__defaults__ or ():
+        yield "a default of its arguments", item
+    for name, item in (function.__kwdefaults__ or {}).items():
+        yield f"the default of its argument {name!r}", item
+    for name, item in function.__dict__.items():
+        yield f"its attribute {name!r}", item
+
+
+def _global_names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _global_names(constant)
+
+
+def _object_parts(value: Any) -> Iterator[tuple[str, Any]]:
+    ours = type(value).__module__.startswith("simspark.")
+    slots = [name for kind in type(value).__mro__ for name in _slot_names(kind)]
+    for name in [*getattr(value, "__dict__", ()), *slots]:
+        try:
+            part = getattr(value, name)
+        except AttributeError:
+            continue
+        yield "" if ours else f"its attribute {name!r}", part
+
+
+def _slot_names(kind: type) -> tuple[str, ...]:
+    slots = kind.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, FunctionType):
+        place = f"{os.path.basename(value.__code__.co_filename)}:{value.__code__.co_firstlineno}"
+        return f"the lambda at {place}" if value.__name__ == "<lambda>" else f"{value.__name__}() at {place}"
+    if isinstance(value, (MethodType, BuiltinFunctionType)):
+        return f"{value.__qualname__}()"
+    return _kind(value)
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = {"simspark.driver.context.SparkContext": "the SparkContext"}.get(name, name)
+    if name.startswith("simspark.driver.rdd."):
+        return "an RDD"
+    if name.startswith("the "):
+        return name
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _advice(value: Any) -> str:
+    if type(value).__name__ in {"SparkContext", "SimContext"}:
+        return "Contexts work in the driver only: make RDDs outside of functions that run in tasks."
+    if _is_ours(value):
+        return "RDDs cannot be used inside functions of RDDs: join them, or collect() it first and use the result."
+    return "Create it inside the function, or once per partition in mapPartitions()."

@@ -1,0 +1,314 @@
+"""Lineage compiled to stages, at an action.
+
+A stage is everything between shuffles: its source is built from the nodes below it, with runs of narrow steps merged
+into one, so that neither a lineage ten thousand steps deep nor a union of unions nests. Walks keep their own stack: no
+lineage meets Python's recursion limit here. A shuffle's stage has its number for life; its program is pickled once,
+and again only when what is cached on its way has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from simspark.driver.closures import pickle_program
+from simspark.driver.dependency import OneToOne, ShuffleDependency
+from simspark.driver.node import DataNode, Node, Splits, StepsNode, UnionNode
+from simspark.driver.scheduling import StageSpec
+from simspark.publib.lineage.program import Program, Steps
+from simspark.publib.lineage.sources import CachedSource
+from simspark.publib.lineage.task import Sink, Source
+
+NO_SHUFFLE = -1
+
+
+class Operation(Protocol):
+    """One function of the user's in a stage, and how and where it was called: a step, an aggregator, an ordering."""
+
+    @property
+    def function(self) -> Any:
+        """The function."""
+
+    @property
+    def label(self) -> str:
+        """The RDD's method."""
+
+    @property
+    def site(self) -> str:
+        """file:line."""
+
+
+class CompiledJob(NamedTuple):
+    """A job as the scheduler and the executors need it.
+
+    ``stages``: parents first, the one that gives the results last. ``programs``: by stage, pickles the program when
+    called, at most once; NotSerializable says what cannot travel. ``split(stage, partition)`` is small and picklable.
+    ``operations``: by stage, for messages. ``shuffles`` are alive while this is.
+    """
+
+    stages: tuple[StageSpec, ...]
+    programs: dict[int, Callable[[], bytes]]
+    split: Callable[[int, int], Any]
+    operations: dict[int, tuple[Operation, ...]]
+    shuffles: tuple[ShuffleDependency, ...]
+
+
+class _Body(NamedTuple):
+    """A node's rows within its stage."""
+
+    source: Source
+    splits: Splits
+
+
+class _Stage(NamedTuple):
+    """A stage before it is pickled."""
+
+    body: _Body
+    parents: tuple[ShuffleDependency, ...]
+    cached: tuple[tuple[int, int], ...]
+    operations: tuple[Operation, ...]
+
+
+def compile_job(node: Node, sink: Sink, *, next_stage: Callable[[], int], name: str = "") -> CompiledJob:
+    """Cut the lineage of an action on ``node`` into stages; ``sink`` takes its rows. ``name`` is the action's."""
+    last = _stage(node)
+    shuffles, stages = _shuffles_below(last)
+    number = next_stage()
+    specs = [_spec(shuffle.stage, shuffle, stages[shuffle], shuffle.node) for shuffle in shuffles]
+    specs.append(_spec(number, None, last, node, name))
+    programs = {shuffle.stage: _shuffle_program(shuffle, stages[shuffle]) for shuffle in shuffles}
+    programs[number] = _result_program(Program(last.body.source, sink))
+    splits = {shuffle.stage: stages[shuffle].body.splits for shuffle in shuffles} | {number: last.body.splits}
+    operations = {shuffle.stage: (*stages[shuffle].operations, *_of_sink(shuffle)) for shuffle in shuffles}
+    operations[number] = (*last.operations, *_operations(sink))
+    return CompiledJob(
+        tuple(specs), programs, lambda stage, partition: splits[stage](partition), operations, tuple(shuffles)
+    )
+
+
+def _spec(number: int, shuffle: ShuffleDependency | None, stage: _Stage, node: Node, action: str = "") -> StageSpec:
+    return StageSpec(
+        stage=number,
+        shuffle=NO_SHUFFLE if shuffle is None else shuffle.shuffle,
+        partitions=node.partitions,
+        parents=tuple(parent.shuffle for parent in stage.parents),
+        rdds=tuple(_cached_in_place(node)),
+        places=_places(node),
+        name=node.operation or action,
+        site=str(node.site),
+    )
+
+
+def _shuffle_program(shuffle: ShuffleDependency, stage: _Stage) -> Callable[[], bytes]:
+    def pickled() -> bytes:
+        if shuffle.program is None or shuffle.program[0] != stage.cached:
+            program = Program(stage.body.source, shuffle.sink)
+            shuffle.program = (stage.cached, pickle_program(program))
+        return shuffle.program[1]
+
+    return pickled
+
+
+def _result_program(program: Program) -> Callable[[], bytes]:
+    done: list[bytes] = []
+
+    def pickled() -> bytes:
+        if not done:
+            done.append(pickle_program(program))
+        return done[0]
+
+    return pickled
+
+
+def _shuffles_below(last: _Stage) -> tuple[list[ShuffleDependency], dict[ShuffleDependency, _Stage]]:
+    """The shuffles that a stage stands on, parents first, and the stages that write them."""
+    ordered: list[ShuffleDependency] = []
+    stages: dict[ShuffleDependency, _Stage] = {}
+    placed: set[ShuffleDependency] = set()
+    stack = list(reversed(last.parents))
+    while stack:
+        shuffle = stack[-1]
+        if shuffle not in stages:
+            stages[shuffle] = _stage(shuffle.node)
+            stack.extend(parent for parent in reversed(stages[shuffle].parents) if parent not in placed)
+            continue
+        stack.pop()
+        if shuffle not in placed:
+            placed.add(shuffle)
+            ordered.append(shuffle)
+    return ordered, stages
+
+
+# ── one stage ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _stage(root: Node) -> _Stage:
+    bodies: dict[Node, _Body] = {}
+    parents: dict[ShuffleDependency, None] = {}
+    cached: list[tuple[int, int]] = []
+    operations: list[Operation] = []
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if node in bodies:
+            stack.pop()
+            continue
+        view = _View(node)
+        waiting = [below for below in view.below() if below not in bodies]
+        if waiting:
+            stack.extend(reversed(waiting))
+            continue
+        stack.pop()
+        bodies[node] = view.body(bodies)
+        parents.update(dict.fromkeys(view.shuffles()))
+        operations.extend(view.operations())
+        if node.level is not None:
+            cached.append((node.id, node.level.code))
+    return _Stage(bodies[root], tuple(parents), tuple(cached), tuple(operations))
+
+
+class _View:
+    """A node as its stage sees it: with the steps below it merged, and unions of unions flat."""
+
+    __slots__ = ("_bottom", "_leaves", "_node", "_steps")
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._steps, self._bottom = _steps_down(node)
+        self._leaves = _leaves(node) if isinstance(node, UnionNode) else None
+
+    def below(self) -> list[Node]:
+        """The nodes whose rows this one is made of, in the same stage."""
+        if self._steps:
+            return [self._bottom]
+        if self._leaves is not None:
+            return self._leaves
+        return [
+            dependency.node
+            for dependency in self._node.dependencies
+            if not isinstance(dependency, ShuffleDependency)
+        ]
+
+    def shuffles(self) -> Iterator[ShuffleDependency]:
+        """The shuffles that it reads."""
+        return (below for below in self._node.dependencies if isinstance(below, ShuffleDependency))
+
+    def operations(self) -> Iterator[Operation]:
+        """The user's functions in it."""
+        yield from self._steps
+        for shuffle in self.shuffles():
+            yield from _operations(shuffle.read)
+
+    def body(self, bodies: dict[Node, _Body]) -> _Body:
+        """Its rows, given those of the nodes below."""
+        node = self._node
+        if self._steps:
+            inner = bodies[self._bottom]
+            source: Source = Steps(inner.source, self._steps)
+            splits = inner.splits
+        elif self._leaves is not None:
+            source, splits = _flat_union(self._leaves, bodies)
+        else:
+            inputs = [_input(dependency, bodies) for dependency in node.dependencies]
+            source = node.source([each.source for each in inputs])
+            splits = _splits(node, [each.splits for each in inputs])
+        if node.level is not None:
+            source = CachedSource(node.id, node.level.code, source)
+        return _Body(source, splits)
+
+
+def _steps_down(node: Node) -> tuple[tuple[Any, ...], Node]:
+    """The steps from the node down to the first that is no step or is cached, in the order of their doing."""
+    steps = []
+    bottom = node
+    while isinstance(bottom, StepsNode) and (bottom is node or bottom.level is None):
+        steps.append(bottom.step)
+        bottom = bottom.parent
+    steps.reverse()
+    return tuple(steps), bottom
+
+
+def _leaves(union: UnionNode) -> list[Node]:
+    """What a union of unions is made of, without those in between that are not cached."""
+    leaves: list[Node] = []
+    stack: list[Node] = [union]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, UnionNode) and (node is union or node.level is None):
+            stack.extend(dependency.node for dependency in reversed(node.dependencies))
+        else:
+            leaves.append(node)
+    return leaves
+
+
+def _flat_union(leaves: list[Node], bodies: dict[Node, _Body]) -> tuple[Source, Splits]:
+    from simspark.publib.lineage.sources import UnionSource
+
+    distinct = {node: branch for branch, node in enumerate(dict.fromkeys(leaves))}
+    places = [(node, index) for node in leaves for index in range(node.partitions)]
+    source = UnionSource(tuple(bodies[node].source for node in distinct))
+
+    def split(partition: int) -> Any:
+        node, index = places[partition]
+        return distinct[node], index, bodies[node].splits(index)
+
+    return source, split
+
+
+def _input(dependency: Any, bodies: dict[Node, _Body]) -> _Body:
+    if isinstance(dependency, ShuffleDependency):
+        return _Body(dependency.read, _itself)
+    return bodies[dependency.node]
+
+
+def _itself(partition: int) -> int:
+    return partition
+
+
+def _splits(node: Node, inputs: list[Splits]) -> Splits:
+    return lambda partition: node.split(partition, inputs)
+
+
+# ── where tasks go, and whose functions they run ─────────────────────────────────────────────────────────────────
+
+
+def _in_place(root: Node) -> Iterator[Node]:
+    """The node, and those below it in the stage whose partition i is part of its partition i, nearest first."""
+    seen = {root}
+    level = [root]
+    while level:
+        yield from level
+        below = [
+            dependency.node
+            for node in level
+            for dependency in node.dependencies
+            if isinstance(dependency, OneToOne) and dependency.node not in seen
+        ]
+        level = list(dict.fromkeys(below))
+        seen.update(level)
+
+
+def _cached_in_place(root: Node) -> Iterator[int]:
+    return (node.id for node in _in_place(root) if node.level is not None)
+
+
+def _places(root: Node) -> dict[int, tuple[str, ...]]:
+    """Where the partitions' rows come from, if the data on the way has preferences."""
+    for node in _in_place(root):
+        if isinstance(node, DataNode) and node.places:
+            return dict(enumerate(node.places))
+    return {}
+
+
+def _of_sink(shuffle: ShuffleDependency) -> Iterator[Operation]:
+    return _operations(shuffle.sink)
+
+
+def _operations(part: Any) -> Iterator[Operation]:
+    """The user's functions that a sink or a shuffle's read holds."""
+    if callable(getattr(part, "function", None)):
+        yield part
+    for name in ("aggregator", "ordering"):
+        inner = getattr(part, name, None)
+        if inner is not None and callable(inner.function):
+            yield inner
