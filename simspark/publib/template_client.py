@@ -45,8 +45,7 @@ main({parent})"""
 
 
 class ExecutorStart(NamedTuple):
-    """All that a new executor needs to find its driver. Goes to it through the pipe and by fork, nowhere
-    else.
+    """All that a new executor needs to find its driver. It goes through the pipe and by fork, nowhere else.
 
     ``driver_key`` is empty on ipc; then there is no CURVE. ``directory`` is the application's directory on
     this machine. ``memory_bytes`` is 0 for no limit. Output goes to ``log_path``, its head and its tail, or
@@ -272,8 +271,7 @@ def _spawn(reads: int, writes: int, stderr: int) -> int:
 
 
 def _roots() -> list[str]:
-    """Where this process found simspark, first, and what it stands on, for a template whose own path lacks
-    it."""
+    """Where this process found simspark, first, and what it stands on; the template may not."""
     others = (getattr(sys.modules.get(name), "__file__", None) for name in ("zmq", "msgpack", "cloudpickle"))
     packages = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
     packages += [os.path.dirname(os.path.abspath(file)) for file in others if file]

@@ -16,8 +16,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt() -> bool:
-    """Become the parent of every orphan below this process. True always: where it fails it would fail
-    again."""
+    """Become the parent of every orphan below this process. Always True: it is tried once."""
     import ctypes
 
     try:
@@ -28,8 +27,7 @@ def adopt() -> bool:
 
 
 def kill_of(marks: Sequence[tuple[str, str]]) -> None:
-    """Kill children of this process that inherited one of these command names or entries of the
-    environment."""
+    """Kill children of this process that inherited one of these command names or variables."""
     for process in _children():
         name = _read(f"/proc/{process}/comm").strip().decode(errors="replace")
         entries = _read(f"/proc/{process}/environ").decode(errors="replace").split("\0")

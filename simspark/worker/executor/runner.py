@@ -1,0 +1,278 @@
+"""Runs one attempt after another and says how each ended.
+
+Every attempt gives exactly one report, whatever its code does, with one exception: code that ends the
+process ends it. A cancelled attempt never reports a result, not even when its code caught the interrupt and
+went on: what it would bring might be a part. An interrupt is raised only while the attempt that it is meant
+for runs; ``_Interrupts`` holds that line for the main thread (by signal) and for others (by an exception
+set in the thread).
+"""
+
+from __future__ import annotations
+
+import errno
+import resource
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NamedTuple
+
+from simspark.publib.blocks.segments import encode_batch
+from simspark.publib.clock import Clock
+from simspark.publib.errors import FetchFailed, StorageFault
+from simspark.publib.lineage.program import Program, run_program
+from simspark.publib.lineage.task import MapDone, ResultValue, TaskRun
+from simspark.publib.wire import payload
+from simspark.publib.wire.messages import CachedBlock, Failure, FetchFault, LaunchTasks, TaskLaunch, TaskReport
+from simspark.worker.executor import failures
+from simspark.worker.executor.blocks import TaskData
+from simspark.worker.executor.env import Environment
+
+PROGRAMS_KEPT = 64
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT})
+RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+class Work(NamedTuple):
+    """One attempt to run, and what it shares with others of its stage."""
+
+    launch: LaunchTasks
+    task: TaskLaunch
+
+
+class TaskCancelled(KeyboardInterrupt):
+    """Raised in user code whose attempt is not wanted any more."""
+
+
+class Terminated(BaseException):
+    """The template asks this process to end; user code gets to run its cleanup."""
+
+
+class Programs:
+    """The programs of stages, unpickled at first use; the least recently used ones are let go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: OrderedDict[bytes, bytes | Program] = OrderedDict()
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._held
+
+    def add(self, digest: bytes, program: bytes) -> None:
+        """Hold a program, still pickled."""
+        with self._lock:
+            self._held.setdefault(digest, program)
+            self._held.move_to_end(digest)
+            while len(self._held) > PROGRAMS_KEPT:
+                self._held.popitem(last=False)
+
+    def get(self, digest: bytes) -> Program | None:
+        """The program; None when it was let go. Raises what unpickling it raises."""
+        with self._lock:
+            held = self._held.get(digest)
+            if held is None or isinstance(held, Program):
+                return held
+            program: Program = payload.load(held)
+            self._held[digest] = program
+            self._held.move_to_end(digest)
+            return program
+
+
+class Interrupts:
+    """Which attempt runs in which thread, and which of them are not wanted any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._running: dict[int, int] = {}
+        self._waiting: set[int] = set()
+        self._cancelled: set[int] = set()
+        self._to_raise: set[int] = set()
+        self._main = threading.main_thread().ident or 0
+
+    def install(self) -> None:
+        """Take SIGINT. In the main thread."""
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def accept(self, task: int) -> None:
+        """An attempt waits for its turn."""
+        self._waiting.add(task)
+
+    def begin(self, task: int) -> bool:
+        """This thread starts an attempt: False when it is cancelled already."""
+        with self._lock:
+            self._waiting.discard(task)
+            if task in self._cancelled:
+                return False
+            self._running[threading.get_ident()] = task
+            return True
+
+    def end(self, task: int) -> bool:
+        """The attempt has ended: True when it was cancelled. Nothing is raised for it from here on."""
+        ident = threading.get_ident()
+        with self._lock:
+            self._running.pop(ident, None)
+            if task in self._to_raise and ident != self._main:
+                _raise_in(ident, None)
+            self._to_raise.discard(task)
+            cancelled = task in self._cancelled
+            self._cancelled.discard(task)
+            return cancelled
+
+    def cancel(self, task: int) -> None:
+        """Stop an attempt that runs, or that waits. Of others nothing is known, and nothing happens."""
+        with self._lock:
+            thread = next((thread for thread, running in self._running.items() if running == task), None)
+            if thread is None and task not in self._waiting:
+                return
+            self._cancelled.add(task)
+            if thread is None:
+                return
+            self._to_raise.add(task)
+            if thread == self._main:
+                signal.pthread_kill(thread, signal.SIGINT)
+            else:
+                _raise_in(thread, TaskCancelled)
+
+    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
+        task = self._running.get(self._main)
+        if task in self._to_raise:
+            self._to_raise.discard(task)
+            raise TaskCancelled
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
+
+
+class Runner:
+    """Turns work into reports. One for all task threads; ``run`` may be called in several at once."""
+
+    def __init__(self, environment: Environment, programs: Programs, cache: Any,
+                 open_data: Callable[[int], TaskData], interrupts: Interrupts, clock: Clock) -> None:
+        self._environment = environment
+        self._programs = programs
+        self._cache = cache
+        self._open_data = open_data
+        self._interrupts = interrupts
+        self._clock = clock
+
+    def run(self, work: Work) -> TaskReport:
+        """Run one attempt. What ends the process comes out: SystemExit or Terminated."""
+        task = work.task.task
+        started = self._clock.now()
+        data = self._open_data(task)
+        run = self._task_run(work, data)
+        if not self._interrupts.begin(task):
+            self._interrupts.end(task)
+            return _report(task, "cancelled")
+        try:
+            report = self._attempt(work, run)
+            cancelled = self._interrupts.end(task)
+        except BaseException as error:
+            cancelled = self._interrupts.end(task)
+            if isinstance(error, Terminated) or (isinstance(error, SystemExit) and not cancelled):
+                data.end()
+                raise
+            report = self._failed(work, error)
+        data.end()
+        if cancelled:
+            return _report(task, "cancelled")
+        run.metrics["run_us"] = int((self._clock.now() - started) * 1e6)
+        run.metrics["peak_bytes"] = peak_memory_bytes()
+        return report._replace(metrics=dict(run.metrics))
+
+    def _task_run(self, work: Work, data: TaskData) -> TaskRun:
+        launch, task = work
+        settings = self._environment.settings
+        return TaskRun(
+            job_id=launch.job, stage_id=launch.stage, stage_attempt=launch.stage_attempt,
+            partition=task.partition, attempt=task.attempt, task_id=task.task, data=data, cache=self._cache,
+            memory_budget_bytes=settings.memory_budget_bytes, batch_rows=settings.batch_rows,
+            properties={**settings.properties, **launch.properties},
+        )  # fmt: skip
+
+    def _attempt(self, work: Work, run: TaskRun) -> TaskReport:
+        program = self._programs.get(work.launch.hash)
+        if program is None:
+            raise FetchFailed("driver", f"program-{work.launch.hash.hex()}", -1, -1, "it was let go")
+        split = payload.load(work.task.split) if work.task.split else None
+        outcome = run_program(program, split, run)
+        accumulated = _pickled(run.accumulated) if run.accumulated else b""
+        blocks = tuple(CachedBlock(*block) for block in run.cached_blocks)
+        if isinstance(outcome, MapDone):
+            result, name, size_bytes = b"", outcome.name, sum(outcome.sizes)
+        else:
+            result, name, size_bytes = self._result(work, run, outcome)
+        return TaskReport(run.task_id, "ok", result, name, size_bytes, accumulated, blocks, {}, None, None)
+
+    def _result(self, work: Work, run: TaskRun, outcome: ResultValue) -> tuple[bytes, str, int]:
+        """The value in the report if it is small, otherwise a file that outlives this process."""
+        parts = encode_batch(outcome.value)
+        size_bytes = sum(map(len, parts))
+        if size_bytes <= self._environment.settings.inline_result_bytes:
+            return b"".join(parts), "", size_bytes
+        name = f"result-{work.launch.job}-{run.partition}-{run.task_id}"
+        sink = run.data.create(name)
+        for part in parts:
+            sink.append_frame(0, part)
+        sink.commit()
+        return b"", name, size_bytes
+
+    def _failed(self, work: Work, error: BaseException) -> TaskReport:
+        task = work.task.task
+        if isinstance(error, FetchFailed):
+            fault = FetchFault(error.owner, error.name, error.shuffle, error.map_index, error.reason)
+            return _report(task, "fetch_failed", fetch=fault)
+        if isinstance(error, TaskCancelled):
+            return _report(task, "cancelled")
+        if isinstance(error, MemoryError):
+            return _report(task, "out_of_memory", self._out_of_memory(error))
+        outcome = "node_fault" if _is_node_fault(error) else "raised"
+        return _report(task, outcome, failures.describe(error, self._program(work)))
+
+    def _program(self, work: Work) -> Program | None:
+        try:
+            return self._programs.get(work.launch.hash)
+        except BaseException:
+            return None
+
+    def _out_of_memory(self, error: MemoryError) -> Failure:
+        mib = 1 << 20
+        limit = self._environment.start.memory_bytes
+        limited = f", limit {limit // mib} MiB" if limit else ""
+        text = f"out of memory: peak {peak_memory_bytes() // mib} MiB{limited}"
+        return failures.describe(error)._replace(text=text, pickled=b"")
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has had resident."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT_BYTES
+
+
+def _is_node_fault(error: BaseException) -> bool:
+    """A disk that failed simspark itself; what user code does to files is its own affair."""
+    if isinstance(error, StorageFault):
+        return True
+    return isinstance(error, OSError) and error.errno in DISK_FAULTS and failures.is_own_fault(error)
+
+
+def _report(task: int, outcome: str, failure: Failure | None = None, fetch: FetchFault | None = None) -> TaskReport:
+    return TaskReport(task, outcome, b"", "", 0, b"", (), {}, failure, fetch)
+
+
+def _pickled(value: Any) -> bytes:
+    """Pickled by reference where that works, by value where a class lives in the user's script."""
+    try:
+        data = payload.dump(value)
+        if b"__main__" not in data:
+            return data
+    except Exception:
+        pass
+    import cloudpickle
+
+    by_value: bytes = cloudpickle.dumps(value, payload.PROTOCOL)
+    return by_value
