@@ -24,7 +24,8 @@
     │   └── FetchFailed           could not be had; names which
     ├── PeerError                 the other side of a connection
     │   ├── ProtocolError         sent what it must not
-    │   └── PeerTimeout           does not answer
+    │   ├── PeerTimeout           does not answer
+    │   └── MessageTooLarge       would refuse what we are about to send
     └── InternalError             a bug of ours: please report it
 
 A user function that raises is not in the tree: its own exception type arrives in the driver.
@@ -189,6 +190,12 @@ class PeerTimeout(PeerError, TimeoutError):
     """The peer does not answer."""
 
     code = "SS502"
+
+
+class MessageTooLarge(PeerError, ValueError):
+    """A message is larger than any peer accepts, so it was not sent."""
+
+    code = "SS503"
 
 
 class InternalError(SimsparkError):
