@@ -84,7 +84,8 @@ def _pickled(rows: Any, out_of_band: Any, buffers: list[memoryview]) -> bytes:
 def _framed(pickled: bytes, buffers: list[memoryview]) -> list[bytes | memoryview]:
     sizes = [raw.nbytes for raw in buffers]
     parts: list[bytes | memoryview] = [b"", struct.pack(f"<{len(sizes)}Q", *sizes)] if sizes else [b""]
-    for part in (pickled, *buffers):
+    body: list[bytes | memoryview] = [pickled, *buffers]
+    for part in body:
         parts.append(part)
         if padding := _NO_PADDING[len(part) & 7]:
             parts.append(padding)

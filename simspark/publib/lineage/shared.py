@@ -1,0 +1,318 @@
+"""What user functions share with the driver and with the engine: broadcasts, accumulators, the task's context.
+
+A task runs in one thread from its start to its end, so "the task that runs here" is a thread's own variable;
+``running`` sets it. A thread that a user function starts has no task.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, Protocol, TypeVar
+
+from simspark.publib.errors import UserError
+from simspark.publib.lineage.task import TaskRun
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class _Running(threading.local):
+    task: TaskRun | None = None
+
+
+_RUNNING = _Running()
+
+
+def current_task() -> TaskRun | None:
+    """The task that runs in this thread, if one does."""
+    return _RUNNING.task
+
+
+@contextmanager
+def running(task: TaskRun) -> Iterator[None]:
+    """Make ``task`` the one that runs in this thread."""
+    before, _RUNNING.task = _RUNNING.task, task
+    try:
+        yield
+    finally:
+        _RUNNING.task = before
+
+
+class TaskContext:
+    """What a user function may ask about the task that runs it.
+
+    >>> TaskContext.get() is None  # not in a task here
+    True
+    """
+
+    def __init__(self, task: TaskRun) -> None:
+        self._task = task
+
+    @classmethod
+    def get(cls) -> TaskContext | None:
+        """The context of the task that runs in this thread; None in the driver."""
+        task = current_task()
+        return None if task is None else cls(task)
+
+    def partitionId(self) -> int:
+        """Which partition of the stage this task computes."""
+        return self._task.partition
+
+    def stageId(self) -> int:
+        """Which stage the task belongs to."""
+        return self._task.stage_id
+
+    def attemptNumber(self) -> int:
+        """How many times this task was tried before: 0 at the first attempt."""
+        return self._task.attempt
+
+    def taskAttemptId(self) -> int:
+        """A number that no other attempt of the application has."""
+        return self._task.task_id
+
+    def getLocalProperty(self, key: str) -> str | None:
+        """A property that the thread of the driver which started the job had set."""
+        return self._task.properties.get(key)
+
+    def cpus(self) -> int:
+        """How many cores the task has."""
+        return self._task.cores
+
+    def resources(self) -> dict[str, Any]:
+        """The task's resources beside cores, by name."""
+        return {}
+
+
+class BroadcastOwner(Protocol):
+    """The driver's side of broadcasts. Called by user threads; ``blocking`` waits for the executors."""
+
+    def unpersist_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        """Drop the executors' copies."""
+        ...
+
+    def destroy_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        """Drop everything of it."""
+        ...
+
+
+class BroadcastValues:
+    """The values of broadcasts that this process has read; any task thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[int, Any] = {}
+        self._reader: Callable[[int, int], Any] | None = None
+
+    def install(self, reader: Callable[[int, int], Any] | None) -> None:
+        """Say how to read one: ``reader(broadcast id, number of pieces) -> value``. Forgets all values."""
+        with self._lock:
+            self._reader = reader
+            self._values.clear()
+
+    def get(self, broadcast_id: int, pieces: int) -> Any:
+        """The value, read at most once. Raises what the reader raises."""
+        with self._lock:
+            if broadcast_id not in self._values:
+                if self._reader is None:
+                    raise UserError(f"broadcast {broadcast_id} cannot be read in this process")
+                self._values[broadcast_id] = self._reader(broadcast_id, pieces)
+            return self._values[broadcast_id]
+
+    def forget(self, broadcast_id: int) -> None:
+        """Drop a value; it is read anew when asked for again."""
+        with self._lock:
+            self._values.pop(broadcast_id, None)
+
+
+BROADCAST_VALUES = BroadcastValues()
+
+
+class Broadcast(Generic[T]):
+    """A read-only value that every task can see and each machine holds once. Made by SparkContext.broadcast.
+
+    It travels as its number; ``value`` is read when a task first asks.
+    """
+
+    def __init__(self, broadcast_id: int, pieces: int, value: T, owner: BroadcastOwner) -> None:
+        self.id = broadcast_id
+        self._pieces = pieces
+        self._value: T | None = value
+        self._owner: BroadcastOwner | None = owner
+        self._destroyed = False
+
+    @property
+    def value(self) -> T:
+        """The value. Raises UserError once the broadcast is destroyed."""
+        self._refuse_if_destroyed("read")
+        if self._owner is not None:
+            return self._value  # type: ignore[return-value]
+        value: T = BROADCAST_VALUES.get(self.id, self._pieces)
+        return value
+
+    def unpersist(self, blocking: bool = False) -> None:
+        """Drop the copies on executors; a task that needs the value again fetches it again. Driver only."""
+        self._refuse_if_destroyed("unpersisted")
+        self._driver_side("unpersist").unpersist_broadcast(self.id, blocking)
+
+    def destroy(self, blocking: bool = False) -> None:
+        """Drop the value everywhere, for good. Driver only."""
+        self._refuse_if_destroyed("destroyed again")
+        self._driver_side("destroy").destroy_broadcast(self.id, blocking)
+        self._destroyed = True
+        self._value = None
+
+    def _driver_side(self, operation: str) -> BroadcastOwner:
+        if self._owner is None:
+            raise UserError(f"a task cannot {operation} a broadcast; only the driver can")
+        return self._owner
+
+    def _refuse_if_destroyed(self, use: str) -> None:
+        if self._destroyed:
+            raise UserError(f"broadcast {self.id} was destroyed and cannot be {use}")
+
+    def __reduce__(self) -> Any:
+        self._refuse_if_destroyed("used in a task")
+        return _arrived_broadcast, (self.id, self._pieces)
+
+    def __repr__(self) -> str:
+        return f"Broadcast({self.id})"
+
+
+def _arrived_broadcast(broadcast_id: int, pieces: int) -> Broadcast[Any]:
+    broadcast: Broadcast[Any] = Broadcast.__new__(Broadcast)
+    broadcast.id = broadcast_id
+    broadcast._pieces = pieces
+    broadcast._value = broadcast._owner = None
+    broadcast._destroyed = False
+    return broadcast
+
+
+class AccumulatorParam(Generic[T]):
+    """How values of a type accumulate: subclass it for types that ``+`` does not add."""
+
+    def zero(self, value: T) -> T:
+        """A neutral value of the same shape as ``value``."""
+        raise NotImplementedError
+
+    def addInPlace(self, value1: T, value2: T) -> T:
+        """The sum of two values; may change and return the first."""
+        raise NotImplementedError
+
+
+class AddingAccumulatorParam(AccumulatorParam[U]):
+    """Accumulates with ``+=`` from a given zero: for int, float and complex."""
+
+    def __init__(self, zero_value: U) -> None:
+        self.zero_value = zero_value
+
+    def zero(self, value: U) -> U:
+        """The zero that it was made with."""
+        return self.zero_value
+
+    def addInPlace(self, value1: U, value2: U) -> U:
+        """The sum."""
+        value1 += value2  # type: ignore[operator]
+        return value1
+
+
+INT_ACCUMULATOR_PARAM = AddingAccumulatorParam(0)
+FLOAT_ACCUMULATOR_PARAM = AddingAccumulatorParam(0.0)
+COMPLEX_ACCUMULATOR_PARAM = AddingAccumulatorParam(0.0j)
+
+
+def accumulator_param_for(value: Any) -> AccumulatorParam[Any]:
+    """The param of a plain number. Raises TypeError for other types, which need one of their own."""
+    for kind, param in ((int, INT_ACCUMULATOR_PARAM), (float, FLOAT_ACCUMULATOR_PARAM),
+                        (complex, COMPLEX_ACCUMULATOR_PARAM)):
+        if isinstance(value, kind):
+            return param
+    raise TypeError(f"no default accumulator param for type {type(value)}: pass an AccumulatorParam")
+
+
+class Accumulator(Generic[T]):
+    """A sum that tasks add to and only the driver reads. Made by SparkContext.accumulator.
+
+    In a task, ``add`` and ``+=`` add to what this attempt brings home when it is committed; in the driver they
+    change the value.
+    """
+
+    def __init__(self, aid: int, value: T, accum_param: AccumulatorParam[T]) -> None:
+        self.aid = aid
+        self.accum_param = accum_param
+        self._value = value
+        self._in_driver = True
+        self._lock: threading.Lock | None = threading.Lock()
+
+    @property
+    def value(self) -> T:
+        """The sum so far. Raises RuntimeError in a task."""
+        if not self._in_driver:
+            raise RuntimeError("Accumulator.value cannot be accessed inside tasks")
+        return self._value
+
+    @value.setter
+    def value(self, value: T) -> None:
+        if not self._in_driver:
+            raise RuntimeError("Accumulator.value cannot be accessed inside tasks")
+        self._value = value
+
+    def add(self, term: T) -> None:
+        """Add a term."""
+        if self._in_driver:
+            self.merge(term)
+            return
+        task = current_task()
+        if task is None:
+            raise RuntimeError("an accumulator was added to in a thread that runs no task")
+        sums = task.accumulated
+        before = sums[self.aid] if self.aid in sums else self.accum_param.zero(self._value)
+        sums[self.aid] = self.accum_param.addInPlace(before, term)
+
+    def merge(self, update: T) -> None:
+        """Add what a task brought home (TaskRun.accumulated[aid]). Driver only; any thread."""
+        assert self._lock is not None
+        with self._lock:
+            self._value = self.accum_param.addInPlace(self._value, update)
+
+    def __iadd__(self, term: T) -> Accumulator[T]:
+        self.add(term)
+        return self
+
+    def __reduce__(self) -> Any:
+        zero = self.accum_param.zero(self._value)
+        return _arrived_accumulator, (self.aid, zero, self.accum_param)
+
+    def __str__(self) -> str:
+        return str(self._value)
+
+    def __repr__(self) -> str:
+        return f"Accumulator<id={self.aid}, value={self._value}>"
+
+
+def _arrived_accumulator(aid: int, zero: Any, param: AccumulatorParam[Any]) -> Accumulator[Any]:
+    accumulator: Accumulator[Any] = Accumulator.__new__(Accumulator)
+    accumulator.aid = aid
+    accumulator.accum_param = param
+    accumulator._value = zero
+    accumulator._in_driver = False
+    accumulator._lock = None
+    return accumulator
+
+
+class ResultIterable(Generic[T]):
+    """The values of one key, to be read as often as needed."""
+
+    __slots__ = ("data", "index", "maxindex")
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self.index = 0
+        self.maxindex = len(data)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)

@@ -1,0 +1,357 @@
+"""Sinks: where a partition's rows go. A shuffle's map output, a saved file, or a value for the driver.
+
+The classes at the end are the functions of common actions, for ResultSink: called as ``f(partition, rows)``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
+from itertools import count, islice
+from operator import length_hint
+from typing import Any, NamedTuple
+
+from simspark.publib.blocks.segments import encode_rows_inline, storage_fault
+from simspark.publib.lineage.aggregation import Aggregator
+from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
+from simspark.publib.lineage.sorting import Ordering, cut_at_bounds
+from simspark.publib.lineage.spill import estimate_list
+from simspark.publib.lineage.steps import Map, apply_steps
+from simspark.publib.lineage.task import FileSink, MapDone, ResultValue, TaskRun
+
+BUCKET_WINDOW_ROWS = 4096
+_BATCH_SAMPLES = 8
+
+
+class ShuffleWrite(NamedTuple):
+    """Writes (key, value) rows as a map output: segment r of one file is reduce partition r.
+
+    An aggregator combines first, and the distinct keys are placed; an ordering sorts first, and where the partitions
+    are ranges of that order the sorted rows are cut at the bounds. Rows of a segment keep their order.
+    """
+
+    shuffle: int
+    partitioner: Partitioner
+    num_partitions: int
+    aggregator: Aggregator | None = None
+    ordering: Ordering | None = None
+
+    def run(self, rows: Iterator[Any], task: TaskRun) -> MapDone:
+        """Write everything; the sizes are bytes per reduce partition. Raises StorageFault."""
+        if self.aggregator is not None:
+            rows = self.aggregator.combine_values(rows, task)
+        name = f"shuffle-{self.shuffle}-{task.partition}-{task.task_id}"
+        if self.ordering is not None and self.ordering.fits(self.partitioner):
+            ordered = self.ordering.sort(rows, task)
+            if ordered.held is not None:
+                return MapDone(name, self._write_cut(ordered.held, self.ordering, name, task))
+            rows = iter(ordered)
+        buckets = _Buckets(self.num_partitions, task)
+        if self.num_partitions == 1:
+            buckets.fill_single(rows)
+        else:
+            buckets.fill(rows, self.partitioner)
+        return MapDone(name, _committed(task, name, buckets.write_to))
+
+    def _write_cut(self, rows: list[Any], ordering: Ordering, name: str, task: TaskRun) -> tuple[int, ...]:
+        assert isinstance(self.partitioner, RangePartitioner)
+        ends = cut_at_bounds(rows, ordering.row_key(), self.partitioner)
+        starts = [0, *ends[:-1]]
+
+        def write(file: FileSink) -> list[int]:
+            return [
+                sum(file.append(number, rows[at : min(at + task.batch_rows, stop)])
+                    for at in range(start, stop, task.batch_rows))
+                if start < stop else file.append(number, [])
+                for number, (start, stop) in enumerate(zip(starts, ends, strict=True))
+            ]
+
+        return _committed(task, name, write)
+
+
+def _committed(task: TaskRun, name: str, write: Callable[[FileSink], list[int]]) -> tuple[int, ...]:
+    file = task.data.create(name)
+    try:
+        sizes = write(file)
+        file.commit()
+    except BaseException:
+        file.abort()
+        raise
+    return tuple(sizes)
+
+
+class _Buckets:
+    """Rows on their way to reduce partitions: lists of rows, encoded as they fill, spilled when too many bytes."""
+
+    def __init__(self, partitions: int, task: TaskRun) -> None:
+        self._task = task
+        self._rows: list[list[Any]] = [[] for _ in range(partitions)]
+        self._frames: list[list[bytes]] = [[] for _ in range(partitions)]
+        self._frame_bytes = 0
+        self._spilled: list[str] = []
+
+    def fill(self, rows: Iterator[Any], partitioner: Partitioner) -> None:
+        """Place all rows."""
+        buckets = self._rows
+        window = max(self._task.batch_rows, min(BUCKET_WINDOW_ROWS, 2 * len(buckets)))
+        size = 16
+        while batch := list(islice(rows, size)):
+            places = partitioner.assign([row[0] for row in batch])
+            for place, row in zip(places, batch, strict=True):
+                buckets[place].append(row)
+            size = self._settle(batch, window)
+
+    def fill_single(self, rows: Iterator[Any]) -> None:
+        """Place all rows in the only partition."""
+        size = 16
+        while batch := list(islice(rows, size)):
+            self._rows[0].extend(batch)
+            size = self._settle(batch, self._task.batch_rows)
+
+    def _settle(self, batch: list[Any], window: int) -> int:
+        """Encode and spill as needed after a batch; how many rows to take next."""
+        added = estimate_list(batch, _BATCH_SAMPLES)
+        for number, rows in enumerate(self._rows):
+            if len(rows) >= self._task.batch_rows:
+                self._encode(number)
+        budget = self._task.memory_budget_bytes
+        if self._frame_bytes + sum(map(len, self._rows)) * added // len(batch) > budget:
+            for number in range(len(self._rows)):
+                self._encode(number)
+            self._spill()
+        return max(1, min(window, 4 * len(batch), budget // 4 * len(batch) // added))
+
+    def _encode(self, number: int) -> None:
+        rows = self._rows[number]
+        if not rows:
+            return
+        frame = encode_rows_inline(rows)
+        self._frames[number].append(frame)
+        self._frame_bytes += len(frame)
+        rows.clear()
+
+    def _spill(self) -> None:
+        from simspark.publib.blocks.segments import SegmentWriter
+
+        path = self._task.data.scratch()
+        file = SegmentWriter(path)
+        try:
+            for number, frames in enumerate(self._frames):
+                for frame in frames:
+                    file.append_frame(number, frame)
+            file.commit()
+        except BaseException:
+            file.abort()
+            raise
+        self._spilled.append(path)
+        self._frames = [[] for _ in self._rows]
+        self._frame_bytes = 0
+
+    def write_to(self, file: FileSink) -> list[int]:
+        """Append everything, partition by partition: what was spilled, what is encoded, what is left."""
+        from simspark.publib.blocks.segments import SegmentFile
+
+        runs = [SegmentFile(path) for path in self._spilled]
+        sizes = []
+        for number, (frames, rows) in enumerate(zip(self._frames, self._rows, strict=True)):
+            size = sum(file.append_frame(number, run.segment(number)) for run in runs)
+            size += sum(file.append_frame(number, frame) for frame in frames)
+            sizes.append(size + file.append(number, rows))
+        for run, path in zip(runs, self._spilled, strict=True):
+            run.close()
+            os.unlink(path)
+        return sizes
+
+
+class ResultSink(NamedTuple):
+    """Gives function(partition index, iterator of rows) to the driver."""
+
+    function: Callable[[int, Iterator[Any]], Any]
+    label: str = "runJob"
+    site: str = ""
+
+    def run(self, rows: Iterator[Any], task: TaskRun) -> ResultValue:
+        """Call the function."""
+        return ResultValue(self.function(task.partition, rows))
+
+
+class SaveTextSink(NamedTuple):
+    """Saves rows as lines of ``<directory>/part-NNNNN<suffix>``; the value is whether this attempt's file is there.
+
+    An attempt writes ``_temporary/<job>/<partition>.<task id>``, syncs it and asks the driver; it renames the file
+    if it may, and removes it if not. ``codec`` is "", or what ``codec_suffix`` takes. Rows that are not str or bytes
+    are written as str(row).
+    """
+
+    directory: str
+    job: str
+    codec: str = ""
+    label: str = "saveAsTextFile"
+    site: str = ""
+
+    @property
+    def function(self) -> None:
+        """No function of the user's."""
+
+    def run(self, rows: Iterator[Any], task: TaskRun) -> ResultValue:
+        """Write the file. Raises StorageFault."""
+        suffix = codec_suffix(self.codec)
+        folder = os.path.join(self.directory, "_temporary", self.job)
+        path = os.path.join(folder, f"{task.partition}.{task.task_id}")
+        try:
+            _on_disk(os.makedirs, folder, 0o777, True)
+            self._write(path, suffix, rows, task)
+            if not task.data.may_commit(task.task_id):
+                return ResultValue(False)
+            _on_disk(os.replace, path, os.path.join(self.directory, f"part-{task.partition:05d}{suffix}"))
+            return ResultValue(True)
+        finally:
+            _remove(path)
+
+    def _write(self, path: str, suffix: str, rows: Iterator[Any], task: TaskRun) -> None:
+        raw = _on_disk(open, path, "wb")
+        try:
+            file = _compressed(raw, suffix)
+            while batch := [_line(row) for row in islice(rows, task.batch_rows)]:
+                batch.append(b"")
+                _on_disk(file.write, b"\n".join(batch))
+            if file is not raw:
+                _on_disk(file.close)
+            _on_disk(raw.flush)
+            _on_disk(os.fsync, raw.fileno())
+        finally:
+            raw.close()
+
+
+def _on_disk(call: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return call(*arguments)
+    except OSError as error:
+        raise storage_fault(error, error.filename or "output") from error
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _line(row: Any) -> bytes:
+    if isinstance(row, bytes):
+        return row
+    return (row if isinstance(row, str) else str(row)).encode()
+
+
+_CODECS = {"": "", "gzip": ".gz", "gz": ".gz", "bzip2": ".bz2", "bz2": ".bz2", "xz": ".xz"}
+
+
+def codec_suffix(codec: str | None) -> str:
+    """The file suffix of a codec: "gzip", "bz2", "xz", or a Hadoop class name such as
+    ``org.apache.hadoop.io.compress.GzipCodec``. Raises ValueError for others.
+    """
+    name = (codec or "").rpartition(".")[2].lower().removesuffix("codec")
+    if name not in _CODECS:
+        raise ValueError(f"unknown compression codec {codec!r}: gzip, bz2 and xz are there")
+    return _CODECS[name]
+
+
+def _compressed(raw: Any, suffix: str) -> Any:
+    if suffix == ".gz":
+        import gzip
+
+        return gzip.GzipFile("", "wb", 6, raw, mtime=0)
+    if suffix == ".bz2":
+        import bz2
+
+        return bz2.BZ2File(raw, "wb")
+    if suffix == ".xz":
+        import lzma
+
+        return lzma.LZMAFile(raw, "wb")
+    return raw
+
+
+_RANGE_ITERATOR = type(iter(range(0)))
+
+
+class Collect:
+    """The rows, as a list."""
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
+        return list(rows)
+
+
+class Count:
+    """How many rows there are."""
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> int:
+        if type(rows) is _RANGE_ITERATOR:
+            return length_hint(rows)
+        counter = count()
+        deque(zip(rows, counter), maxlen=0)
+        return next(counter)
+
+
+class Sum:
+    """The sum of the rows, from 0."""
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> Any:
+        return sum(rows)
+
+
+class Take(NamedTuple):
+    """The first ``limit`` rows; no more are computed."""
+
+    limit: int
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
+        return list(islice(rows, self.limit))
+
+
+class Reduce(NamedTuple):
+    """The rows reduced by a function: a list of the one result, empty if there are no rows."""
+
+    function: Callable[[Any, Any], Any]
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
+        for first in rows:
+            return [reduce(self.function, rows, first)]
+        return []
+
+
+class Fold(NamedTuple):
+    """function(..., row) over the rows, from a copy of ``zero``. Also what ``aggregate`` does in a partition."""
+
+    zero: Any
+    function: Callable[[Any, Any], Any]
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> Any:
+        from copy import deepcopy
+
+        return reduce(self.function, rows, deepcopy(self.zero))
+
+
+class Foreach(NamedTuple):
+    """Calls a function with each row, for its effects."""
+
+    function: Callable[[Any], Any]
+    site: str = ""
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> None:
+        # The step knows how to tell a StopIteration of the function from the end of the rows.
+        task: Any = None
+        deque(apply_steps([Map(self.function, "foreach", self.site)], rows, partition, task), maxlen=0)
+
+
+class ForeachPartition(NamedTuple):
+    """Calls a function with the iterator of the rows, for its effects."""
+
+    function: Callable[[Iterator[Any]], Iterable[Any] | None]
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> None:
+        result = self.function(rows)
+        if result is not None and hasattr(result, "__next__"):
+            deque(result, maxlen=0)

@@ -1,0 +1,209 @@
+"""Holding more rows than memory: when to spill, and how what was spilled comes back in the order it had.
+
+A task counts the bytes that it holds: estimates from the sizes of sampled rows, the same at each attempt, compared
+with a budget that is a constant of the application. Memory that others use does not matter, so a task that is
+retried spills at the same row. And a spill changes nothing that can be seen: groups come out in the order in which
+their keys were first seen, whether all of them were in memory or none.
+
+Groups are spilled in runs. A run is a segment file of buckets (by the hash of the key) of (ordinal, key, content),
+where ordinals count what was ever spilled, in its order. Merging takes one bucket at a time through all runs, so
+that only a bucket's groups are in memory, and writes it with the ordinal at which each key first occurred; at the
+end the buckets, each ascending, are merged by ordinal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from operator import itemgetter
+from sys import getsizeof
+from typing import Any
+
+from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches, write_rows
+from simspark.publib.lineage.task import TaskRun
+
+BUCKETS = 64
+FIRST_WINDOW_ROWS = 16
+SAMPLES = 64
+_ELEMENTS = 16
+_DEPTH = 4
+_LIST_BYTES = getsizeof([])
+
+
+def estimate_bytes(value: Any, depth: int = _DEPTH) -> int:
+    """About how much memory a value takes, with what it contains, from at most 16 elements of each container."""
+    size = getsizeof(value)
+    kind = type(value)
+    if kind in {int, str, float, bytes, bool} or value is None or not depth:
+        return size
+    if kind in {tuple, list, set, frozenset} or isinstance(value, tuple):
+        return size + _estimate_elements(value, len(value), depth)
+    if isinstance(value, dict):
+        return size + _estimate_elements(value, len(value), depth) + _estimate_elements(value.values(), len(value), depth)
+    held = getattr(value, "nbytes", 0)
+    if isinstance(held, int) and held:
+        return max(size, held)
+    return size + estimate_bytes(getattr(value, "__dict__", None), depth - 1)
+
+
+def _estimate_elements(elements: Iterable[Any], count: int, depth: int) -> int:
+    if not count:
+        return 0
+    step = -(-count // _ELEMENTS)
+    sample = [estimate_bytes(each, depth - 1) for each in islice(elements, 0, None, step)]
+    return sum(sample) * count // len(sample)
+
+
+def estimate_list(rows: list[Any], samples: int = SAMPLES) -> int:
+    """About how much memory a list of rows takes."""
+    step = -(-len(rows) // samples) or 1
+    sample = [estimate_bytes(row) for row in rows[::step]]
+    return getsizeof(rows) + (sum(sample) * len(rows) // len(sample) if sample else 0)
+
+
+def estimate_groups(groups: dict[Any, Any]) -> int:
+    """About how much memory a dictionary of groups takes."""
+    sample = [estimate_bytes(key) + estimate_bytes(groups[key]) for key in _sampled_keys(groups)]
+    return getsizeof(groups) + (sum(sample) * len(groups) // len(sample) if sample else 0)
+
+
+def estimate_lists(groups: dict[Any, list[Any]], count: int) -> int:
+    """The same where groups are lists of ``count`` values in all, so that one huge list is not missed."""
+    sampled = _sampled_keys(groups)
+    if not sampled:
+        return getsizeof(groups)
+    keys = sum(estimate_bytes(key) + _LIST_BYTES for key in sampled) * len(groups) // len(sampled)
+    values = [estimate_bytes(value) for key in sampled for value in groups[key][-2:]]
+    return getsizeof(groups) + keys + (sum(values) * count // len(values) if values else 0) + 8 * count
+
+
+def _sampled_keys(groups: dict[Any, Any]) -> list[Any]:
+    return list(islice(groups, 0, None, -(-len(groups) // SAMPLES) or 1))
+
+
+def windows(rows: Iterator[Any], budget_bytes: int, held: Callable[[int], int],
+            spill: Callable[[], None]) -> Iterator[Iterator[Any]]:
+    """The rows in windows, each to be read to its end; between them ``spill`` is called if too much is held.
+
+    ``held`` gives bytes for the number of rows since the last spill. Windows grow to twice what was read, but end
+    where the budget will be reached if what is held goes on growing as it did.
+    """
+    seen, window = 0, FIRST_WINDOW_ROWS
+    for first in rows:
+        yield chain((first,), islice(rows, window - 1))
+        seen += window
+        size = held(seen)
+        if size > budget_bytes:
+            spill()
+            seen, window = 0, FIRST_WINDOW_ROWS
+        else:
+            window = max(FIRST_WINDOW_ROWS, min(2 * seen, (budget_bytes - size) * seen // max(size, 1) + 1))
+
+
+class Run:
+    """A scratch file with rows in segments; read any number of times, and gone after ``remove``."""
+
+    def __init__(self, task: TaskRun) -> None:
+        self._path = task.data.scratch()
+        self._batch_rows = task.batch_rows
+        self._file: SegmentFile | None = None
+
+    def write(self, segments: Iterable[Iterator[Any]]) -> Run:
+        """Write the rows of segment 0, 1, ..."""
+        writer = SegmentWriter(self._path)
+        try:
+            for number, rows in enumerate(segments):
+                write_rows(writer, number, rows, self._batch_rows)
+            writer.commit()
+        except BaseException:
+            writer.abort()
+            raise
+        return self
+
+    def read(self, segment: int = 0) -> Iterator[Any]:
+        """The rows of one segment."""
+        if self._file is None:
+            self._file = SegmentFile(self._path)
+        return chain.from_iterable(decode_batches(self._file.segment(segment), self._path))
+
+    def remove(self) -> None:
+        """Give the disk space back before the attempt ends; iterators that are open go on."""
+        self._file = None
+        try:
+            os.unlink(self._path)
+        except OSError:
+            pass
+
+
+class BucketRuns:
+    """Spilled (key, content) pairs, folded per key in the order in which they were spilled.
+
+    A key's first content becomes a group by ``start(content)``; each later one makes it
+    ``step(group, content)``.
+    """
+
+    def __init__(self, task: TaskRun, start: Callable[[Any], Any], step: Callable[[Any, Any], Any]) -> None:
+        self._task = task
+        self._start = start
+        self._step = step
+        self._runs: list[Run] = []
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    def spill(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        """Write one run."""
+        buckets: list[list[tuple[int, Any, Any]]] = [[] for _ in range(BUCKETS)]
+        ordinal = self._count
+        for key, content in pairs:
+            bucket = hash(key) % BUCKETS if key == key else 0  # noqa: PLR0124 - NaN
+            buckets[bucket].append((ordinal, key, content))
+            ordinal += 1
+        self._count = ordinal
+        self._runs.append(Run(self._task).write(map(iter, buckets)))
+
+    def merged(self) -> Iterator[tuple[Any, Any]]:
+        """Each key once, with its group, in first-seen order."""
+        from heapq import merge
+
+        result = Run(self._task).write(map(self._merged_bucket, range(BUCKETS)))
+        for run in self._runs:
+            run.remove()
+        ordered = merge(*(result.read(bucket) for bucket in range(BUCKETS)), key=itemgetter(0))
+        result.remove()
+        return map(itemgetter(1, 2), ordered)
+
+    def _merged_bucket(self, bucket: int) -> Iterator[tuple[int, Any, Any]]:
+        start, step = self._start, self._step
+        ordinals: dict[Any, int] = {}
+        groups: dict[Any, Any] = {}
+        nan: Any = None
+        for ordinal, key, content in chain.from_iterable(run.read(bucket) for run in self._runs):
+            if key != key:  # noqa: PLR0124 - NaN
+                key = nan = key if nan is None else nan  # noqa: PLW2901
+            if key in groups:
+                groups[key] = step(groups[key], content)
+            else:
+                groups[key] = start(content)
+                ordinals[key] = ordinal
+        return zip(ordinals.values(), groups.keys(), groups.values(), strict=True)
+
+
+class Replay:
+    """Rows that can be read again and again: in memory while they fit, then from a scratch file."""
+
+    def __init__(self, rows: Iterator[Any], task: TaskRun) -> None:
+        self._kept: list[Any] = []
+        self._runs: list[Run] = []
+
+        def spill() -> None:
+            self._runs.append(Run(task).write([iter(self._kept)]))
+            self._kept = []
+
+        for window in windows(rows, task.memory_budget_bytes, lambda _: estimate_list(self._kept), spill):
+            self._kept.extend(window)
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain(chain.from_iterable(run.read() for run in self._runs), self._kept)
