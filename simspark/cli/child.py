@@ -33,11 +33,11 @@ def main() -> int:
 
     try:
         if kind == "master":
-            from simspark.master.service import run as run_master  # noqa: PLC0415
+            from simspark.master.service import run as run_master
 
             run_master(settings.master(), ready)
         else:
-            from simspark.worker.service import run as run_worker  # noqa: PLC0415
+            from simspark.worker.service import run as run_worker
 
             run_worker(settings.worker(), ready)
     except SimsparkError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from simspark.publib.wire.messages import ExecutorExit, Owner
+from simspark.publib.wire.messages import ExecutorExit
 
 
 class ExecutorNews(Protocol):
@@ -34,12 +34,16 @@ class ExecutorNews(Protocol):
         """Others wait for executors of this application."""
         ...
 
+    def printed(self, executor: str, text: str) -> None:
+        """An executor's user code wrote to its standard output or error."""
+        ...
+
 
 class Backend(Protocol):
     """Gives executors and takes them back."""
 
-    def start(self, news: ExecutorNews) -> Owner:
-        """Begin; returns where the driver's own files are. Called by the thread that makes the context."""
+    def joined(self, executor: str) -> None:
+        """An executor said hello and was let in."""
         ...
 
     def want(self, total: int) -> None:
@@ -54,8 +58,12 @@ class Backend(Protocol):
         """Remove files by the start of their name, on one worker, or "" for all."""
         ...
 
+    def finish(self) -> None:
+        """The application is over: say so, in the loop, which ends after this."""
+        ...
+
     def stop(self) -> None:
-        """Give everything back; afterwards nothing of the application runs or lies about."""
+        """Afterwards nothing of the application runs or lies about. After the loop has ended, in any thread."""
         ...
 
 
@@ -63,7 +71,7 @@ def exit_text(ended: ExecutorExit) -> str:
     """How an executor ended, in words for the user."""
     if ended.signal:
         text = f"was killed by signal {ended.signal}"
-        if ended.signal == 9:  # noqa: PLR2004 (SIGKILL)
+        if ended.signal == 9:
             text += f" (peak memory {ended.peak_memory_bytes / 2**20:.0f} MiB; the OOM killer sends this signal)"
     elif ended.status >= 0:
         text = f"exited with status {ended.status}"

@@ -18,13 +18,14 @@ from simspark.publib.wire.messages import Grant, Owner
 
 REDIAL_FIRST_S = 0.2
 REDIAL_MOST_S = 5.0
+NOT_THERE = ("no_peer", "timeout")
 
 
 class MasterLink(NamedTuple):
     """How to reach the master: sends one message, or dials again with a registration."""
 
     send: Callable[[Any], None]
-    dial: Callable[[messages.RegisterApplication], None]
+    dial: Callable[[messages.RegisterApplication, int], None]
 
 
 class WorkerSessions(NamedTuple):
@@ -44,21 +45,23 @@ class Membership:
 
     def __init__(self, registration: messages.RegisterApplication, news: ExecutorNews, link: MasterLink,
                  sessions: WorkerSessions, add_owner: Callable[[Owner], None],
-                 timer: Callable[[str, float, Callable[[], None]], None]) -> None:
+                 timer: Callable[[str, float, Callable[[], None]], None], addresses: int = 1) -> None:
         self._registration = registration
         self._news = news
         self._link = link
         self._sessions = sessions
         self._add_owner = add_owner
         self._timer = timer
+        self._addresses = addresses
         self._grants: dict[str, Grant] = {}
         self._worker_peers: dict[str, str] = {}
         self._incarnations: dict[str, int] = {}
         self._wanted = 0
         self._registered = False
         self._redial_s = REDIAL_FIRST_S
+        self._dials = 0
         self.application = ""
-        self.refused: tuple[str, str] | None = None
+        self.refused: str | None = None
         self.on_registered: Callable[[], None] = lambda: None
 
     # ── what the engine wants ────────────────────────────────────────────────────────────────────────────────────
@@ -162,16 +165,18 @@ class Membership:
 
     def _lost_master(self, reason: str) -> None:
         self._registered = False
-        code, _, text = reason.partition(": ")
-        if not self.application and code in FINAL_REFUSALS:
-            self.refused = (code, text or reason)
+        if not self.application and (self._dials >= self._addresses or not reason.startswith(NOT_THERE)):
+            self.refused = reason
             self.on_registered()
             return
-        self._timer("redial-master", self._redial_s, self._redial)
+        self._timer("redial-master", self._redial_s, self.redial)
         self._redial_s = min(REDIAL_MOST_S, self._redial_s * 2)
 
-    def _redial(self) -> None:
-        self._link.dial(self._registration._replace(application=self.application, executors=tuple(self._grants)))
+    def redial(self) -> None:
+        """Dial the master, the next of its addresses, with what we hold."""
+        self._dials += 1
+        registration = self._registration._replace(application=self.application, executors=tuple(self._grants))
+        self._link.dial(registration, self._dials - 1)
 
     # ── what workers say ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,5 +213,3 @@ class Membership:
         self._incarnations[hello.worker] = hello.incarnation
         self._add_owner(hello.owner)
 
-
-FINAL_REFUSALS = frozenset({"access_refused", "version", "no_peer", "refused", "timeout", "dns", "not_simspark"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from simspark.driver.scheduling import JobEnded, JobSpec
 from simspark.publib.wire.messages import TaskReport
@@ -110,6 +110,10 @@ class JobTable:
         for job in list(self._jobs):
             self.end(make(job))
 
+    def running(self) -> list[RunningJob]:
+        """The jobs that run now. Any thread."""
+        return list(self._jobs.values())
+
     def get(self, job: int) -> RunningJob | None:
         """The job, while it runs."""
         return self._jobs.get(job)
@@ -117,5 +121,3 @@ class JobTable:
     def __len__(self) -> int:
         return len(self._jobs)
 
-
-Decode = Callable[[Accepted], Any]

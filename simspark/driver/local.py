@@ -7,9 +7,11 @@ run directory. An executor that ends is replaced, unless several in a row end be
 from __future__ import annotations
 
 from simspark.driver.backend import ExecutorNews
+from simspark.publib.blocks.app_directory import AppDirectory
 from simspark.publib.service import Loop
-from simspark.publib.template_client import Exited, ExecutorStart, Printed, TemplateClient, TemplateEnded
-from simspark.publib.wire.nonce import launch_nonce
+from simspark.publib.template_client import ExecutorStart, Printed, TemplateClient, TemplateEnded
+from simspark.publib.wire.messages import ExecutorExit
+from simspark.publib.wire.nonce import executor_nonce
 
 WORKER = "local"
 HOST = "localhost"
@@ -19,16 +21,17 @@ STILLBORN_LIMIT = 5
 class LocalBackend:
     """A fixed number of executors, forked from this machine's template."""
 
-    def __init__(self, application: str, executors: int, run_directory: str, memory_bytes: int,
+    def __init__(self, application: str, executors: int, directory: AppDirectory, memory_bytes: int,
                  nonce_secret: bytes) -> None:
         self._application = application
         self._executors = executors
-        self._run_directory = run_directory
+        self._directory = directory
         self._memory_bytes = memory_bytes
         self._nonce_secret = nonce_secret
         self._template = TemplateClient()
         self._news: ExecutorNews | None = None
         self._loop: Loop | None = None
+        self._fd = -1
         self._endpoint = ""
         self._started = 0
         self._alive: set[str] = set()
@@ -37,12 +40,12 @@ class LocalBackend:
 
     def prepare(self) -> None:
         """Start the template, which gets ready while the driver goes on importing."""
-        self._template.start(self._run_directory)
+        self._template.start(self._directory.path)
 
     def attach(self, loop: Loop, news: ExecutorNews, endpoint: str) -> None:
         """Start the executors; they will say hello at the endpoint."""
         self._loop, self._news, self._endpoint = loop, news, endpoint
-        loop.add_fd(self._template.fileno(), self._on_readable)
+        self._watch_template()
         for _ in range(self._executors):
             self._start_one()
 
@@ -57,21 +60,19 @@ class LocalBackend:
 
     def remove_files(self, worker: str, prefixes: tuple[str, ...]) -> None:
         """Remove files of the application by the start of their name."""
-        from simspark.publib.blocks.app_directory import remove_files  # noqa: PLC0415
+        self._directory.remove_matching(prefixes)
 
-        remove_files(self.directory, prefixes)
+    def finish(self) -> None:
+        """The template's end is everybody's; see ``stop``."""
+        self._stopping = True
 
     def stop(self) -> None:
         """End the template and with it the executors and the run directory. After the loop has ended."""
         self._stopping = True
         self._template.close()
+        self._directory.remove()
 
-    @property
-    def directory(self) -> str:
-        """Where the application's files are."""
-        return self._run_directory + "/files"
-
-    def said_hello(self) -> None:
+    def joined(self, executor: str) -> None:
         """An executor works: start-up is not what fails."""
         self._stillborn = 0
 
@@ -84,26 +85,38 @@ class LocalBackend:
         self._template.fork(ExecutorStart(
             executor=executor, application=self._application, worker=WORKER, driver_endpoint=self._endpoint,
             driver_key="", executor_public="", executor_secret=b"",
-            nonce=launch_nonce(self._nonce_secret, executor), directory=self.directory, forward=True,
+            nonce=executor_nonce(self._nonce_secret, executor), directory=self._directory.path, forward=True,
             memory_bytes=self._memory_bytes,
         ))  # fmt: skip
 
+    def _watch_template(self) -> None:
+        assert self._loop is not None
+        self._fd = self._template.fileno()
+        self._loop.add_fd(self._fd, self._on_readable)
+
     def _on_readable(self) -> None:
         assert self._news is not None
+        ended = False
+        exits: list[ExecutorExit] = []
         for event in self._template.on_readable():
             match event:
-                case Exited(executor):
+                case ExecutorExit(executor):
                     self._alive.discard(executor)
                     self._stillborn += 1
                     self._news.gone(event)
-                    self._replace(event)
+                    exits.append(event)
                 case Printed(executor, text):
                     self._news.printed(executor, text)
                 case TemplateEnded():
-                    self._restart_template()
+                    ended = True
+        if ended:
+            self._restart_template()
+        else:
+            for exit_ in exits:
+                self._replace(exit_)
 
-    def _replace(self, ended: Exited) -> None:
-        if self._stopping or self._template.fileno_or_none() is None:
+    def _replace(self, ended: ExecutorExit) -> None:
+        if self._stopping:
             return
         if self._stillborn > STILLBORN_LIMIT * self._executors:
             assert self._news is not None
@@ -115,7 +128,8 @@ class LocalBackend:
         assert self._loop is not None
         if self._stopping:
             return
-        self._template.start(self._run_directory)
-        self._loop.add_fd(self._template.fileno(), self._on_readable)
+        self._loop.remove_fd(self._fd)
+        self._template.start(self._directory.path)
+        self._watch_template()
         for _ in range(self._executors - len(self._alive)):
             self._start_one()

@@ -81,5 +81,5 @@ def _address(url: str, part: str) -> str:
     if not colon:
         host, port = part.strip(), str(DEFAULT_PORT)
     if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
-        raise ConfigError(f"{url!r}: {part!r} is not host:port. The port is a number, {DEFAULT_PORT} by default. (SS101)")
+        raise ConfigError(f"{url!r}: {part!r} is not host:port, where port is a number such as {DEFAULT_PORT}. (SS101)")
     return f"{host}:{port}"

@@ -128,7 +128,7 @@ class BlocksDropped(NamedTuple):
 class GiveBackAsked(NamedTuple):
     """The master wants so many executors back, as their tasks end."""
 
-    count: int
+    executors: int
 
 
 class QueueChanged(NamedTuple):

@@ -18,22 +18,24 @@ from simspark.driver.core import SchedulerCore
 from simspark.driver.dispatch import Dispatcher
 from simspark.driver.job import Accepted, AccumulatedUpdates, JobTable, RunningJob
 from simspark.driver.scheduling import Effect, Event
-from simspark.publib import machine
+from simspark.publib import events, machine
 from simspark.publib.clock import Clock
 from simspark.publib.service import Loop
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSettings, Owner
-from simspark.publib.wire.nonce import launch_nonce
+from simspark.publib.wire.nonce import executor_nonce
 from simspark.publib.wire.transport import Listener
 
 STOP_S = 5.0
+DRIVER = "driver"
 
 
 class Engine:
     """Runs jobs on the executors of a backend. ``submit``, ``cancel``, ``post`` and ``stop`` are for any thread."""
 
     def __init__(self, clock: Clock, core: SchedulerCore, backend: Backend, updates: AccumulatedUpdates,
-                 settings: Callable[[str], ExecutorSettings], nonce_secret: bytes) -> None:
+                 settings: Callable[[str], ExecutorSettings], nonce_secret: bytes,
+                 remove_file: Callable[[str], None]) -> None:
         self.loop = Loop(clock, self._crashed)
         self.core = core
         self.jobs = JobTable()
@@ -43,11 +45,13 @@ class Engine:
         self._updates = updates
         self._settings = settings
         self._nonce_secret = nonce_secret
+        self._remove_file = remove_file
         self._listener: Listener | None = None
         self._dispatcher = Dispatcher(self._send, core.outputs)
         self._expected: dict[str, tuple[str, str]] = {}
         self._executor_of: dict[str, str] = {}
         self._events: deque[Event] = deque()
+        self._forgotten: deque[tuple[str, int]] = deque()
         self._deciding = False
         self._hash_probe: int | None = None
         self._crash: BaseException | None = None
@@ -59,10 +63,10 @@ class Engine:
         """Start the loop; the listener and the backend have been attached."""
         self._thread.start()
 
-    def listen(self, listener: Listener) -> None:
-        """Hear executors (and workers, through the backend's handler) on this listener. Before ``start``."""
+    def listen(self, listener: Listener, first: Callable[[Any], bool] | None = None) -> None:
+        """Hear executors on this listener; ``first`` takes what is not theirs. Before ``start``."""
         self._listener = listener
-        self.loop.add(listener, self.handle_peer)
+        self.loop.add(listener, lambda event: None if first is not None and first(event) else self.handle_peer(event))
 
     def submit(self, job: RunningJob) -> None:
         """Run a job; its waiter learns the end, also when the engine is over."""
@@ -77,6 +81,18 @@ class Engine:
     def post(self, event: Event) -> None:
         """Let the core have an event."""
         self.loop.post(lambda: self.step(event))
+
+    def forget(self, kind: str, number: int) -> None:
+        """Something is not needed any more: "shuffle", "data", "cached" or "broadcast". Also for finalizers."""
+        self._forgotten.append((kind, number))
+
+    def drop_forgotten(self) -> None:
+        """Let go now of what is not needed, not at the next job."""
+        self.loop.post(self._drop_forgotten)
+
+    def remove_files(self, prefixes: tuple[str, ...]) -> None:
+        """Remove files on every worker."""
+        self.loop.post(lambda: self._backend.remove_files("", prefixes))
 
     def stop(self) -> None:
         """End all jobs, give the executors back, end the thread."""
@@ -128,6 +144,11 @@ class Engine:
         """See ExecutorNews."""
         self.step(scheduling.GiveBackAsked(count))
 
+    def printed(self, executor: str, text: str) -> None:
+        """See ExecutorNews."""
+        for sink in self.sinks:
+            sink(events.LogLine(executor, -1, "stdout", text))
+
     def add_owner(self, owner: Owner) -> None:
         """Somebody keeps files of the application."""
         self._dispatcher.add_owner(owner)
@@ -164,7 +185,7 @@ class Engine:
         expected = self._expected.get(hello.executor)
         if role and not role.startswith("executor"):
             return self._refuse(peer, "access_refused", "the key is not an executor's")
-        if expected is None or hello.nonce != launch_nonce(self._nonce_secret, hello.executor):
+        if expected is None or hello.nonce != executor_nonce(self._nonce_secret, hello.executor):
             return self._refuse(peer, "access_refused", "no such executor is expected")
         if self._hash_probe not in (None, hello.hash_probe):
             return self._refuse(peer, "hash", "the executor hashes text otherwise: PYTHONHASHSEED must be 0")
@@ -177,6 +198,7 @@ class Engine:
         self._executor_of[peer] = hello.executor
         self._send(peer, self._settings(worker))
         self._dispatcher.join(hello.executor, peer)
+        self._backend.joined(hello.executor)
         return self.step(scheduling.ExecutorJoined(hello.executor, worker, host, hello.slots))
 
     def _handle_message(self, executor: str, message: Any) -> None:
@@ -202,11 +224,12 @@ class Engine:
         self.step(scheduling.ExecutorLost(executor, cause))
 
     def _submit(self, job: RunningJob) -> None:
+        self._drop_forgotten()
         self.jobs.add(job)
         self._dispatcher.add_job(job)
         self.step(scheduling.SubmitJob(job.spec))
 
-    def _perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 (one arm for each effect)
+    def _perform(self, effect: Effect) -> None:
         match effect:
             case scheduling.Launch():
                 job = self.jobs.get(effect.job)
@@ -252,12 +275,21 @@ class Engine:
             for peer in self._dispatcher.peers():
                 self._send(peer, messages.DropBlocks(effect.rdds, effect.shuffles, ()))
 
-    def drop_broadcast(self, broadcast: int) -> None:
-        """Executors forget a broadcast's value. Any thread."""
-        self.loop.post(lambda: self._drop_broadcast(broadcast))
+    def _drop_forgotten(self) -> None:
+        """Nothing of the program refers to these any more; finalizers said so, which may not do more than say."""
+        while self._forgotten:
+            kind, number = self._forgotten.popleft()
+            match kind:
+                case "shuffle":
+                    self.step(scheduling.ForgetShuffle(number))
+                case "cached":
+                    self.step(scheduling.Unpersist(number))
+                case "data":
+                    self._remove_file(f"data-{number}")
+                case "broadcast":
+                    self._drop_broadcast(number)
 
     def _drop_broadcast(self, broadcast: int) -> None:
-        self._backend.remove_files("", (f"broadcast-{broadcast}.",))
         for peer in self._dispatcher.peers():
             self._send(peer, messages.DropBlocks((), (), (broadcast,)))
 
@@ -277,6 +309,7 @@ class Engine:
     def _stop(self) -> None:
         for peer in self._dispatcher.peers():
             self._send(peer, messages.Shutdown("the application is over"))
+        self._backend.finish()
         self.loop.stop()
 
     def _ended_with_engine(self, job: int) -> scheduling.JobEnded:

@@ -289,7 +289,7 @@ class WorkersChanged(NamedTuple):
 class GiveBack(NamedTuple):
     """Others wait and this application is above its fair share: release so many executors as tasks end."""
 
-    count: int
+    executors: int
 
 
 class QueueState(NamedTuple):

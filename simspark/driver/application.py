@@ -1,0 +1,282 @@
+"""Everything that one context runs on, put together: directory, backend, listener, loop, counters.
+
+``run`` is what an action comes to: it submits a compiled job, waits, and decodes the results in the caller's thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+from simspark.driver.conf import DriverSettings
+from simspark.driver.core import SchedulerCore
+from simspark.driver.dispatch import INLINE_PROGRAM_BYTES
+from simspark.driver.files import DriverFiles, ResultReader
+from simspark.driver.job import AccumulatedUpdates, RunningJob, StageCode
+from simspark.driver.master_url import ClusterMaster, LocalClusterMaster, LocalMaster, MasterUrl
+from simspark.driver.scheduling import JobSpec, SchedulerSettings
+from simspark.driver.service import DRIVER, Engine
+from simspark.driver.stages import CompiledJob
+from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
+from simspark.publib.clock import SystemClock
+from simspark.publib.errors import ContextStopped, FetchFailed
+from simspark.publib.lineage.shared import Accumulator
+from simspark.publib.wire import payload
+from simspark.publib.wire.messages import ExecutorSettings, Owner
+
+INTERRUPT_WAIT_S = 2.0
+REFETCH_ROUNDS = 4
+MANY_CORES = 2
+BUDGET_SHARE = 0.5
+KINDS = ("rdd", "shuffle", "stage", "job", "broadcast", "accumulator")
+
+
+class Application:
+    """One application of a driver. Methods are for user threads."""
+
+    def __init__(self, master: MasterUrl, settings: DriverSettings, name: str) -> None:
+        self.settings = settings
+        self.accumulators: WeakValueDictionary[int, Accumulator[Any]] = WeakValueDictionary()
+        self._counters: dict[str, Callable[[], int]] = {kind: itertools.count().__next__ for kind in KINDS}
+        self.stopped = False
+        self._master = master
+        self._clock = SystemClock()
+        self.start_time_s = self._clock.wall()
+        self._lock = threading.Lock()
+        self.id = f"local-{int(self.start_time_s * 1000)}-{os.getpid()}"
+        root = scratch_root(settings.local_dir)
+        sweep_dead(root)
+        self.directory = AppDirectory.create(root, self.id)
+        self.files = DriverFiles(self.directory)
+        self._nonce_secret = os.urandom(32)
+        self._programs: set[str] = set()
+        self._close: list[Callable[[], None]] = []
+        self._updates = AccumulatedUpdates(self._apply_updates)
+        try:
+            self._start(name)
+        except BaseException:
+            self.directory.remove()
+            raise
+
+    def _start(self, name: str) -> None:
+        if isinstance(self._master, LocalMaster):
+            self._start_local(self._master)
+        else:
+            self._start_cluster(self._master, name)
+
+    def _start_local(self, master: LocalMaster) -> None:
+        from simspark.driver.local import WORKER, LocalBackend
+
+        backend = LocalBackend(self.id, master.executors, self.directory, 0, self._nonce_secret)
+        backend.prepare()
+        import zmq  # while the template starts
+
+        from simspark.publib.wire.envelope import local_identity
+        from simspark.publib.wire.transport import Listener
+
+        self.engine = self._make_engine(backend)
+        context = zmq.Context()
+        listener = Listener(context, f"ipc://{self.directory.path}/driver", local_identity("driver"), None, None)
+        self.engine.listen(listener)
+        for owner in (DRIVER, WORKER):
+            self.engine.add_owner(Owner(owner, self.directory.path, self.directory.token, "", ""))
+        backend.attach(self.engine.loop, self.engine, listener.endpoint)
+        self.engine.start()
+        self.parallelism = master.executors
+        self._results = ResultReader(self.engine.owner, None)
+        self._close = [context.term]
+
+    def _start_cluster(self, master: ClusterMaster | LocalClusterMaster, name: str) -> None:
+        from simspark.driver.cluster_backend import ClusterBackend
+
+        access, close = self._cluster_access(master)
+        self._close = [close]
+        try:
+            backend = ClusterBackend(access, self.settings, self.directory, self._clock, self._nonce_secret, name)
+            self.engine = self._make_engine(backend)
+            backend.start(self.engine)
+        except BaseException:
+            close()
+            raise
+        self.id = backend.application
+        self.parallelism = MANY_CORES if isinstance(master, ClusterMaster) else (
+            master.workers * master.executors_per_worker
+        )
+        self._results = ResultReader(self.engine.owner, backend.fetch)
+
+    def _cluster_access(self, master: ClusterMaster | LocalClusterMaster) -> tuple[Any, Callable[[], None]]:
+        from simspark.driver.cluster_backend import ClusterAccess
+        from simspark.publib import config
+        from simspark.publib.wire.keys import client_keys
+
+        if isinstance(master, LocalClusterMaster):
+            from simspark.driver.local_cluster import LocalCluster
+
+            cluster = LocalCluster(self.directory.path, master)
+            keys = client_keys(cluster.keys_dir, "", "driver")
+            return ClusterAccess((cluster.url.removeprefix("simspark://"),), keys), cluster.stop
+        access = config.load().access()
+        keys = client_keys(access.keys_dir, access.token.reveal(), "driver")
+        return ClusterAccess(master.addresses, keys), _nothing
+
+    def _make_engine(self, backend: Any) -> Engine:
+        core = SchedulerCore(scheduler_settings(self.settings))
+        return Engine(self._clock, core, backend, self._updates, self._executor_settings,
+                      self._nonce_secret, self.files.remove)
+
+    def _executor_settings(self, worker: str) -> ExecutorSettings:
+        settings = self.settings
+        owner = self.engine.owner(worker) or Owner(worker, "", "", "", "")
+        return ExecutorSettings(
+            application=self.id,
+            import_path=tuple(os.path.abspath(path) for path in sys.path if isinstance(path, str)),
+            working_directory=os.getcwd(),
+            memory_budget_bytes=int(settings.executor_memory_bytes * BUDGET_SHARE / settings.executor_cores),
+            batch_rows=settings.batch_rows,
+            inline_result_bytes=settings.inline_result_bytes,
+            properties={},
+            owner=owner,
+        )
+
+    # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def next_id(self, kind: str) -> int:
+        """A number not given before. Any thread."""
+        return self._counters[kind]()
+
+    def run(self, compiled: CompiledJob, partitions: Sequence[int], name: str, site: str,
+            properties: dict[str, str]) -> list[Any]:
+        """Run a compiled job and return the partitions' values in the order asked for."""
+        codes = self._codes(compiled)
+        values: dict[int, Any] = {}
+        lost: FetchFailed | None = None
+        for _ in range(REFETCH_ROUNDS):
+            missing = tuple(part for part in dict.fromkeys(partitions) if part not in values)
+            job = self._run_once(self._spec(compiled, missing, name, site, properties), codes, properties, compiled)
+            lost = self._decode(job, values)
+            if lost is None:
+                return [values[part] for part in partitions]
+        assert lost is not None
+        raise lost
+
+    def cancel(self, which: Callable[[JobSpec], bool], reason: str) -> None:
+        """Cancel the running jobs that ``which`` picks."""
+        for job in self.engine.jobs.running():
+            if which(job.spec):
+                self.engine.cancel(job.spec.job, reason)
+
+    def _codes(self, compiled: CompiledJob) -> dict[int, StageCode]:
+        """What executors need of each stage, pickled here, in the caller's thread, where an error belongs."""
+        return {stage: self._code(pickled(), compiled.split, stage) for stage, pickled in compiled.programs.items()}
+
+    def _code(self, program: bytes, split: Callable[[int, int], Any], stage: int) -> StageCode:
+        digest = hashlib.blake2b(program, digest_size=16).digest()
+        name = ""
+        if len(program) > INLINE_PROGRAM_BYTES:
+            name = f"program-{digest.hex()}"
+            if name not in self._programs:
+                self._programs.add(name)
+                self.files.put_data(name, [[program]])
+        return StageCode(digest, program, name, lambda partition: _pickled_split(split(stage, partition)))
+
+    def _spec(self, compiled: CompiledJob, partitions: tuple[int, ...], name: str, site: str,
+              properties: dict[str, str]) -> JobSpec:
+        return JobSpec(
+            job=self.next_id("job"), stages=compiled.stages, partitions=partitions,
+            max_failures=self.settings.max_failures or self._master.max_failures,
+            max_losses=self.settings.max_losses, name=name, site=site,
+            pool=properties.get("spark.scheduler.pool", "default"), group=properties.get("spark.jobGroup.id", ""),
+        )  # fmt: skip
+
+    def _run_once(self, spec: JobSpec, codes: dict[int, StageCode], properties: dict[str, str],
+                  compiled: CompiledJob) -> RunningJob:
+        if self.stopped:
+            raise ContextStopped("This SparkContext was stopped. Make a new one: SparkContext(...). (SS103)")
+        job = RunningJob(spec, codes, properties)
+        self.engine.submit(job)
+        try:
+            job.wait()
+        except KeyboardInterrupt:
+            raise self._interrupted(job) from None
+        finally:
+            self._updates.apply()
+        assert job.ended is not None
+        if job.ended.outcome != "succeeded":
+            raise self._error(job, compiled)
+        return job
+
+    def _decode(self, job: RunningJob, values: dict[int, Any]) -> FetchFailed | None:
+        """Read the results that can be read; the fault of the last that cannot."""
+        lost = None
+        in_files = False
+        for partition in job.spec.partitions:
+            accepted = job.results[partition]
+            in_files = in_files or bool(accepted.report.name)
+            try:
+                values[partition] = self._results.read(accepted)
+            except FetchFailed as error:
+                lost = error
+        if in_files:
+            self.engine.remove_files((f"result-{job.spec.job}-",))
+        return lost
+
+    def _interrupted(self, job: RunningJob) -> KeyboardInterrupt:
+        self.engine.cancel(job.spec.job, "interrupted")
+        job.wait(INTERRUPT_WAIT_S)
+        done, all_ = len(job.results), len(job.spec.partitions)
+        return KeyboardInterrupt(f"job {job.spec.job} cancelled: {done} of {all_} tasks were done")
+
+    def _error(self, job: RunningJob, compiled: CompiledJob) -> BaseException:
+        from simspark.driver.remote_errors import job_error
+
+        assert job.ended is not None
+        return job_error(job.ended)
+
+    def _apply_updates(self, accumulated: bytes) -> None:
+        for accumulator, update in payload.load(accumulated).items():
+            known = self.accumulators.get(accumulator)
+            if known is not None:
+                known.merge(update)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self) -> None:
+        """End the application; afterwards no process or file of it is left. Twice is harmless."""
+        with self._lock:
+            if self.stopped:
+                return
+            self.stopped = True
+        self.engine.stop()
+        for close in self._close:
+            close()
+        self.directory.remove()
+
+
+def scratch_root(local_dir: str) -> str:
+    """Where this user's applications keep short-lived files: short enough for a socket's path."""
+    if local_dir:
+        return os.path.abspath(local_dir)
+    from simspark.publib.config import surroundings
+
+    return surroundings().temporary
+
+
+def _nothing() -> None:
+    """A cluster that others started needs no closing."""
+
+
+def _pickled_split(split: Any) -> bytes:
+    return b"" if split is None else payload.dump(split)
+
+
+def scheduler_settings(settings: DriverSettings) -> SchedulerSettings:
+    """What the scheduler core needs of the driver's settings."""
+    shared = set(SchedulerSettings._fields) & set(settings._fields)
+    limits = {field: getattr(settings, field) for field in shared}
+    return SchedulerSettings(**limits, max_executors=settings.cores_max // settings.executor_cores)

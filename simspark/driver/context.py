@@ -1,0 +1,278 @@
+"""SparkContext: the door of the library. One at a time in a process; what it runs on is in ``application``."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, ClassVar
+
+from simspark._version import __version__
+from simspark.driver.application import Application
+from simspark.driver.call_site import call_site
+from simspark.driver.conf import SparkConf, driver_settings, unknown_settings
+from simspark.driver.master_url import parse_master
+from simspark.driver.node import Node
+from simspark.driver.rdd.sources import Sources
+from simspark.driver.stages import compile_job
+from simspark.publib.errors import ConfigError, ContextStopped
+from simspark.publib.lineage.shared import Accumulator
+from simspark.publib.lineage.task import Sink
+
+DEFAULT_MASTER = "local[*]"
+LEAST_PARALLELISM = 2
+JOB_GROUP = "spark.jobGroup.id"
+JOB_DESCRIPTION = "spark.job.description"
+
+
+class _Properties(threading.local):
+    """Properties of the jobs that this thread starts."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+
+class SparkContext(Sources):
+    """Connects a program to executors, and makes RDDs, broadcasts and accumulators.
+
+    ``master`` is where the program runs: ``local[N]`` (N executors on this machine; ``local[*]``, one a core, by
+    default), ``local[N,F]`` (each task may fail F times), ``local-cluster[W,E,MB]`` (a real master and W workers with E
+    executors of MB MiB each, for the life of the context) or ``simspark://host:port``. Raises ConfigError for settings
+    that cannot be, NoMaster and AccessRefused for clusters.
+
+    >>> from simspark import SparkContext
+    >>> with SparkContext("local[2]", "sum") as sc:
+    ...     sc.parallelize([1, 2, 3]).map(lambda x: x * 2).sum()
+    12
+    """
+
+    _active: ClassVar[SparkContext | None] = None
+    _lock: ClassVar[threading.RLock] = threading.RLock()
+
+    def __init__(self, master: str | None = None, appName: str | None = None, sparkHome: str | None = None,
+                 pyFiles: Sequence[str] | None = None, environment: dict[str, str] | None = None, batchSize: int = 0,
+                 serializer: Any = None, conf: SparkConf | None = None) -> None:
+        with SparkContext._lock:
+            self._refuse_a_second()
+            self._conf = _effective_conf(conf, master, appName, environment)
+            for text in unknown_settings(self._conf):
+                print_warning(text)
+            settings = driver_settings(self._conf)
+            self._thread_properties = _Properties()
+            self._application = Application(parse_master(settings.master), settings, settings.app_name)
+            self._made_at = call_site()
+            SparkContext._active = self
+        for path in pyFiles or ():
+            sys.path.insert(1, path)
+        atexit.register(self.stop)
+
+    def _refuse_a_second(self) -> None:
+        other = SparkContext._active
+        if other is not None:
+            raise ValueError(
+                f"A SparkContext is running already (app={other.appName}, master={other.master}), made at "
+                f"{other._made_at}. Stop it first, or use SparkContext.getOrCreate(). (SS100)"
+            )
+
+    @classmethod
+    def getOrCreate(cls, conf: SparkConf | None = None) -> SparkContext:
+        """Return the running context, or make one.
+
+        >>> from simspark import SparkContext
+        >>> sc = SparkContext.getOrCreate()
+        >>> SparkContext.getOrCreate() is sc
+        True
+        >>> sc.stop()
+        """
+        with SparkContext._lock:
+            return SparkContext._active or cls(conf=conf)
+
+    def stop(self) -> None:
+        """End the application: its executors and files are gone afterwards. Twice is harmless."""
+        with SparkContext._lock:
+            if SparkContext._active is self:
+                SparkContext._active = None
+        atexit.unregister(self.stop)
+        self._application.stop()
+
+    def __enter__(self) -> SparkContext:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.stop()
+
+    def __getnewargs__(self) -> Any:
+        raise ContextStopped("A SparkContext lives in the driver only and cannot be used in functions of tasks. (SS102)")
+
+    def __repr__(self) -> str:
+        return f"<SparkContext master={self.master} appName={self.appName}>"
+
+    # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def master(self) -> str:
+        """The master URL."""
+        return self._application.settings.master
+
+    @property
+    def appName(self) -> str:
+        """The application's name, for people."""
+        return self._application.settings.app_name
+
+    @property
+    def applicationId(self) -> str:
+        """The application's id: unique on its cluster."""
+        return self._application.id
+
+    @property
+    def version(self) -> str:
+        """The version of simspark."""
+        return __version__
+
+    @property
+    def startTime(self) -> int:
+        """When the context was made: milliseconds since the epoch."""
+        return int(self._application.start_time_s * 1000)
+
+    @property
+    def defaultParallelism(self) -> int:
+        """Partitions where the program names none: spark.default.parallelism, or one for each core."""
+        return self._application.settings.default_parallelism or self._application.parallelism
+
+    @property
+    def defaultMinPartitions(self) -> int:
+        """Least partitions of a file where the program names none."""
+        return min(self.defaultParallelism, LEAST_PARALLELISM)
+
+    @property
+    def reduce_parallelism(self) -> int:
+        """See driver.engine."""
+        return self._application.settings.default_parallelism
+
+    def sparkUser(self) -> str:
+        """Who runs the program."""
+        import getpass
+
+        return getpass.getuser()
+
+    def getConf(self) -> SparkConf:
+        """A copy of the settings."""
+        return self._conf.copy()
+
+    # ── properties of jobs ───────────────────────────────────────────────────────────────────────────────────────
+
+    def setLocalProperty(self, key: str, value: str | None) -> None:
+        """Set a property of the jobs that this thread starts from now on; None removes it."""
+        if value is None:
+            self._thread_properties.values.pop(key, None)
+        else:
+            self._thread_properties.values[key] = value
+
+    def getLocalProperty(self, key: str) -> str | None:
+        """A property of this thread's jobs."""
+        return self._thread_properties.values.get(key)
+
+    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
+        """Give the jobs that this thread starts from now on a group, which ``cancelJobGroup`` ends together."""
+        self.setLocalProperty(JOB_GROUP, groupId)
+        self.setLocalProperty(JOB_DESCRIPTION, description)
+
+    def setJobDescription(self, value: str | None) -> None:
+        """Describe the jobs that this thread starts from now on."""
+        self.setLocalProperty(JOB_DESCRIPTION, value)
+
+    def cancelJobGroup(self, groupId: str) -> None:
+        """Cancel the running jobs of a group."""
+        self._application.cancel(lambda spec: spec.group == groupId, f"job group {groupId} was cancelled")
+
+    def cancelAllJobs(self) -> None:
+        """Cancel all running jobs."""
+        self._application.cancel(lambda _: True, "all jobs were cancelled")
+
+    def waiting_text(self) -> str:
+        """What the running jobs wait for, in words; empty when they wait for nothing."""
+        return self._application.engine.waiting_text()
+
+    # ── see driver.engine ────────────────────────────────────────────────────────────────────────────────────────
+
+    def next_id(self, kind: str) -> int:
+        """See driver.engine."""
+        self._running()
+        return self._application.next_id(kind)
+
+    def run_node(self, node: Node, sink: Sink, partitions: Sequence[int] | None, operation: str) -> list[Any]:
+        """See driver.engine."""
+        application = self._running()
+        compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation)
+        wanted = range(node.partitions) if partitions is None else partitions
+        properties = dict(self._thread_properties.values)
+        return application.run(compiled, wanted, operation, str(call_site()), properties)
+
+    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
+        """See driver.engine."""
+        self._running().files.put_data(name, slices)
+
+    def put_broadcast(self, broadcast_id: int, value: Any) -> int:
+        """See driver.engine."""
+        return self._running().files.put_value(f"broadcast-{broadcast_id}", value)
+
+    def add_accumulator(self, accumulator: Accumulator[Any]) -> None:
+        """See driver.engine."""
+        self._running().accumulators[accumulator.aid] = accumulator
+
+    def forget(self, kind: str, number: int) -> None:
+        """See driver.engine."""
+        self._application.engine.forget(kind, number)
+
+    def unpersist_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        """See BroadcastOwner."""
+        self._application.engine.forget("broadcast", broadcast_id)
+        self._application.engine.drop_forgotten()
+
+    def destroy_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        """See BroadcastOwner."""
+        self.unpersist_broadcast(broadcast_id, blocking)
+        self._application.files.remove(f"broadcast-{broadcast_id}")
+
+    def _running(self) -> Application:
+        if self._application.stopped:
+            raise ContextStopped("This SparkContext was stopped. Make a new one: SparkContext(...). (SS103)")
+        return self._application
+
+
+SimContext = SparkContext
+
+
+def _effective_conf(conf: SparkConf | None, master: str | None, name: str | None,
+                    environment: dict[str, str] | None) -> SparkConf:
+    """Arguments over the conf over the defaults."""
+    made = SparkConf() if conf is None else conf.copy()
+    if conf is not None:
+        made.setAll((key, value) for key, value in SparkConf().getAll() if not conf.contains(key))
+    if master is not None:
+        if not isinstance(master, str):
+            raise ConfigError(f"The master must be a URL such as 'local[2]', not {type(master).__name__}. (SS101)")
+        made.setMaster(master)
+    made.setIfMissing("spark.master", DEFAULT_MASTER)
+    if name is not None:
+        made.setAppName(name)
+    made.setIfMissing("spark.app.name", _script_name())
+    if environment:
+        made.setExecutorEnv(pairs=list(environment.items()))
+    return made
+
+
+def _script_name() -> str:
+    import os
+
+    return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c") else "simspark"
+
+
+def print_warning(text: str) -> None:
+    """Warn the user of something in the program; Python's own way, so that it can be filtered."""
+    import warnings
+
+    warnings.warn(text, UserWarning, stacklevel=4)
