@@ -1,7 +1,7 @@
 """Test doubles for programs and services built on simspark.
 
-``ManualClock`` is a clock that moves when the test says so. ``Loopback`` joins two cores without sockets: what one sends
-the other receives, in order, when the test pumps.
+``ManualClock`` is a clock that moves when the test says so. ``Loopback`` runs a core without sockets; ``Wire`` joins
+two of them: what one sends the other receives, in order, when the test pumps.
 
     clock = ManualClock()
     clock.advance(5.0)

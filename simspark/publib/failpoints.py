@@ -7,9 +7,9 @@ None when nothing is armed. A process arms what its surroundings tell it, once, 
     p5 after rename, before the report       p6 report in flight   p7 serving a fetch
     p8 fetching        p9 broadcast          p10 shutdown
 
-The text that arms them: ``p4=kill,nth=2,role=executor,once=/run/claim; p8=delay,seconds=0.5``. Without ``nth`` it is the first
-visit; ``role`` limits it to processes that call themselves so; ``once`` names a file that only one process of
-all can create, so that the one that retries is spared. Except for ``delay``, each strikes once in a process.
+The text that arms them: ``p4=kill,nth=2,role=executor,once=/run/claim; p8=delay,seconds=0.5``. Without ``nth`` it
+is the first visit; ``role`` limits it to processes that call themselves so; ``once`` names a file that only one
+process of all can create, so that the one that retries is spared. Except for ``delay``, each strikes once in a process.
 """
 
 from __future__ import annotations
