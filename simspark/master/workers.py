@@ -123,6 +123,7 @@ class WorkerDesk:
         known = self._ledger.executors.get(held.executor)
         if known is None:
             known = self._ledger.adopt(worker, held)
+            known.told = not stays  # its driver has given it up, or never knew it
         if known.worker != worker.worker:
             return
         if stays:
