@@ -1,10 +1,11 @@
 """The template process: a clean interpreter from which this machine's executors fork in about a millisecond.
 
-What it guarantees. It never starts a thread or a zmq context and never runs user code, so a fork of it is
-sound. Every executor leads its own process group and session; its end is reported with status, signal, peak
-memory and last lines, and what it left running is killed: its group, and what left the group (see orphans).
-When the parent's pipe ends or the parent dies, all of it is killed and the run directory is removed. When
-the template itself dies, executors see the end of a pipe that only it held, and leave.
+What it guarantees. It never starts a thread or a zmq context and never runs user code, so a fork of it is sound.
+Every executor leads its own process group and session; its end is reported with status, signal, peak memory and last
+lines, and what it left running is killed: its group, and what left the group (see orphans). When the parent's pipe
+ends or the parent dies, all of it is killed and the run directory is removed. When the template itself dies,
+executors see the end of a pipe that only it held, and leave. A signal makes it sweep, too, but the directory is left
+to the parent, which lives.
 
 Races it knows. A request may come before the imports are done: it waits in the pipe. A process group id is
 free for reuse once its leader is reaped, so the group is killed before that. A fork of the parent may hold
@@ -81,6 +82,7 @@ class Template:
         self._forks = 0
         self._adopts_orphans = False
         self._closing = False
+        self.told_to_end = False
         self._life_reads, self._life_writes = os.pipe()
         self._wake_reads, self._wake_writes = _wakeup_pipe()
         self._parent_fd = _watch_process(parent)
@@ -91,9 +93,11 @@ class Template:
 
     def run(self) -> None:
         """Serve until the parent has gone, then leave nothing behind."""
-        while not self._closing:
+        while not (self._closing or self.told_to_end):
             self._turn()
         self._sweep()
+        if self._closing and self._run_directory:
+            remove_tree(self._run_directory)
 
     def _turn(self) -> None:
         ready = [fd for fd, _ in self._poll.poll(int(self._wait_s() * 1000))]
@@ -256,7 +260,7 @@ class Template:
             self._channel.send(PRINTED, child.start.executor, data.decode(errors="replace"))
 
     def _sweep(self) -> None:
-        """Kill everything below this process, and remove what it was told to own. Bounded."""
+        """Kill everything below this process. Bounded."""
         deadline = self._clock.now() + SWEEP_S
         if self._forks and not self._adopts_orphans:
             orphans.adopt()
@@ -267,8 +271,6 @@ class Template:
             self._poll.poll(5)
         for child in self._children.values():
             child.log.close()
-        if self._run_directory:
-            remove_tree(self._run_directory)
 
 
 def main(parent: int) -> None:
@@ -279,7 +281,7 @@ def main(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     template = Template(Channel(CHILD_READS_FD, CHILD_WRITES_FD), parent)
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signal_number, lambda *_: setattr(template, "_closing", True))
+        signal.signal(signal_number, lambda *_: setattr(template, "told_to_end", True))
     signal.signal(signal.SIGCHLD, lambda *_: None)
     gc.collect()
     gc.freeze()

@@ -15,7 +15,7 @@ from simspark.publib.blocks.app_directory import AppDirectory
 from simspark.publib.clock import SystemClock
 from simspark.publib.lineage.program import Program
 from simspark.publib.service import Loop
-from simspark.publib.template_client import Exited, ExecutorStart, Printed, TemplateClient
+from simspark.publib.template_client import ExecutorStart, Exited, Printed, TemplateClient
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import Owner
 from simspark.publib.wire.transport import Listener, local_identity

@@ -77,7 +77,7 @@ class Environment:
     @property
     def own_name(self) -> str:
         """Whose directory this executor writes to."""
-        return self.start.worker
+        return self.settings.owner.owner or self.start.worker
 
     # ── where blocks are ────────────────────────────────────────────────────────────────────────────────
 
