@@ -34,7 +34,7 @@ def portable_hash(key: Any) -> int:
     if kind is tuple:
         return _tuple_hash(key)
     if kind is float:
-        return hash(key) if key == key else 0
+        return hash(key) if key == key else 0  # noqa: PLR0124 - NaN
     if key is None:
         return 0
     return _other_hash(key, kind)
@@ -61,7 +61,7 @@ def _other_hash(key: Any, kind: type) -> int:
     if hasattr(kind, "__dataclass_fields__") and _is_generated(method):
         return _tuple_hash(_compared_fields(key))
     value = hash(key)
-    if (isinstance(key, complex) or hasattr(kind, "__float__")) and key != key:
+    if (isinstance(key, complex) or hasattr(kind, "__float__")) and key != key:  # noqa: PLR0124 - NaN
         return 0
     return value
 

@@ -29,7 +29,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from simspark.publib.errors import CorruptBlock, MissingBlock, StorageFault
 from simspark.publib.wire import payload
@@ -268,7 +268,7 @@ class SegmentFile:
         self._data = memoryview(b"")
         self._ends = ()
 
-    def __enter__(self) -> SegmentFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

@@ -7,8 +7,9 @@ objects were first seen: rows with NaN keys are the one case where values of a k
 Memory is bounded by the task's budget in one of two ways. Where groups are of fixed size (numbers, tuples of them,
 arrays) the groups that are in memory stay there and go on taking values, and rows whose key found no room are
 spilled and folded later: so every value is added in the order of the rows, and not even the rounding of a float
-depends on whether something was spilled (NaN keys excepted: those groups are merged). Where groups may grow (lists, sets, strings) they are spilled themselves,
-and merged with ``merge_combiners``, which must then be associative, as everywhere in Spark.
+depends on whether something was spilled (NaN keys excepted: those groups are merged). Where groups may grow (lists,
+sets, strings) they are spilled themselves, and merged with ``merge_combiners``, which must then be associative, as
+everywhere in Spark.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from typing import Any, NamedTuple
 from simspark.publib.lineage.spill import (
     SAMPLES,
     BucketRuns,
-    estimate_bytes,
     estimate_groups,
     estimate_list,
     estimate_lists,
@@ -35,8 +35,10 @@ Absorb = Callable[[Groups, Iterable[tuple[Any, Any]]], None]
 
 
 class Aggregator(NamedTuple):
-    """How the values of a key become one: ``create(value)``, then ``merge_value(combiner, value)``, and across
-    partitions ``merge_combiners(combiner, combiner)``. ``function`` is the user's, for messages.
+    """How the values of a key become one.
+
+    ``create(value)``, then ``merge_value(combiner, value)``, and across partitions
+    ``merge_combiners(combiner, combiner)``.
     """
 
     create: Callable[[Any], Any]

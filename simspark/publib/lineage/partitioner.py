@@ -22,6 +22,7 @@ class Partitioner:
         self.num_partitions = num_partitions
 
     def __call__(self, key: Any) -> int:
+        """The partition of a key."""
         raise NotImplementedError
 
     def assign(self, keys: Sequence[Any]) -> list[int]:
@@ -51,6 +52,7 @@ class HashPartitioner(Partitioner):
         self.func = func
 
     def __call__(self, key: Any) -> int:
+        """The partition of a key."""
         return self.func(key) % self.num_partitions
 
     def assign(self, keys: Sequence[Any]) -> list[int]:
@@ -89,6 +91,7 @@ class RangePartitioner(Partitioner):
         self.func = func
 
     def __call__(self, key: Any) -> int:
+        """The partition of a key."""
         place = bisect_left(self.bounds, key if self.func is None else self.func(key))
         return place if self.ascending else self.num_partitions - 1 - place
 

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - what the driver calls has one signature, whoever needs which argument
 """Sinks: where a partition's rows go. A shuffle's map output, a saved file, or a value for the driver.
 
 The classes at the end are the functions of common actions, for ResultSink: called as ``f(partition, rows)``.
@@ -249,8 +250,10 @@ _CODECS = {"": "", "gzip": ".gz", "gz": ".gz", "bzip2": ".bz2", "bz2": ".bz2", "
 
 
 def codec_suffix(codec: str | None) -> str:
-    """The file suffix of a codec: "gzip", "bz2", "xz", or a Hadoop class name such as
-    ``org.apache.hadoop.io.compress.GzipCodec``. Raises ValueError for others.
+    """The file suffix of a codec.
+
+    Codecs are "gzip", "bz2", "xz", or a Hadoop class name such as ``org.apache.hadoop.io.compress.GzipCodec``.
+    Raises ValueError for others.
     """
     name = (codec or "").rpartition(".")[2].lower().removesuffix("codec")
     if name not in _CODECS:
@@ -281,6 +284,7 @@ class Collect:
     """The rows, as a list."""
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
+        """What the class says, of one partition."""
         return list(rows)
 
 
@@ -288,10 +292,11 @@ class Count:
     """How many rows there are."""
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> int:
+        """What the class says, of one partition."""
         if type(rows) is _RANGE_ITERATOR:
             return length_hint(rows)
         counter = count()
-        deque(zip(rows, counter), maxlen=0)
+        deque(zip(rows, counter, strict=False), maxlen=0)
         return next(counter)
 
 
@@ -299,6 +304,7 @@ class Sum:
     """The sum of the rows, from 0."""
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> Any:
+        """What the class says, of one partition."""
         return sum(rows)
 
 
@@ -308,6 +314,7 @@ class Take(NamedTuple):
     limit: int
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
+        """What the class says, of one partition."""
         return list(islice(rows, self.limit))
 
 
@@ -317,6 +324,7 @@ class Reduce(NamedTuple):
     function: Callable[[Any, Any], Any]
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
+        """What the class says, of one partition."""
         for first in rows:
             return [reduce(self.function, rows, first)]
         return []
@@ -329,6 +337,7 @@ class Fold(NamedTuple):
     function: Callable[[Any, Any], Any]
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> Any:
+        """What the class says, of one partition."""
         from copy import deepcopy
 
         return reduce(self.function, rows, deepcopy(self.zero))
@@ -341,6 +350,7 @@ class Foreach(NamedTuple):
     site: str = ""
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> None:
+        """What the class says, of one partition."""
         # The step knows how to tell a StopIteration of the function from the end of the rows.
         task: Any = None
         deque(apply_steps([Map(self.function, "foreach", self.site)], rows, partition, task), maxlen=0)
@@ -352,6 +362,7 @@ class ForeachPartition(NamedTuple):
     function: Callable[[Iterator[Any]], Iterable[Any] | None]
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> None:
+        """What the class says, of one partition."""
         result = self.function(rows)
         if result is not None and hasattr(result, "__next__"):
             deque(result, maxlen=0)

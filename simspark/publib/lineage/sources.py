@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - one signature for all, whoever needs which argument
 """Sources without a shuffle: where a partition's rows come from.
 
 Each source documents its *split*, the small value that says which part of it a task reads. Sources that read
@@ -31,7 +32,7 @@ def rows_of_part(source: Source, part: Part, task: TaskRun) -> Iterator[Any]:
     """The rows of one partition of a parent: ``part`` is its index there and its split."""
     index, split = part
     if index != task.partition:
-        task = cast(TaskRun, _TaskAt(task, index))
+        task = cast("TaskRun", _TaskAt(task, index))
     return source.rows(split, task)
 
 

@@ -40,7 +40,8 @@ def estimate_bytes(value: Any, depth: int = _DEPTH) -> int:
     if kind in {tuple, list, set, frozenset} or isinstance(value, tuple):
         return size + _estimate_elements(value, len(value), depth)
     if isinstance(value, dict):
-        return size + _estimate_elements(value, len(value), depth) + _estimate_elements(value.values(), len(value), depth)
+        keys = _estimate_elements(value, len(value), depth)
+        return size + keys + _estimate_elements(value.values(), len(value), depth)
     held = getattr(value, "nbytes", 0)
     if isinstance(held, int) and held:
         return max(size, held)

@@ -25,7 +25,7 @@ class StorageLevel:
     OFF_HEAP: ClassVar[StorageLevel]
     MEMORY_AND_DISK_DESER: ClassVar[StorageLevel]
 
-    def __init__(self, useDisk: bool, useMemory: bool, useOffHeap: bool, deserialized: bool,  # noqa: N803 - Spark's names
+    def __init__(self, useDisk: bool, useMemory: bool, useOffHeap: bool, deserialized: bool,
                  replication: int = 1) -> None:
         self.useDisk = useDisk
         self.useMemory = useMemory

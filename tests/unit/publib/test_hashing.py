@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -102,7 +102,7 @@ def test_what_cannot_be_hashed_is_refused(key: Any) -> None:
 
 
 def test_other_hashable_types_keep_their_hash() -> None:
-    day = datetime.date(2020, 1, 2)
+    day = dt.date(2020, 1, 2)
     assert portable_hash(day) == hash(day)
 
 

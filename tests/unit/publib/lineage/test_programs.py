@@ -285,7 +285,7 @@ def test_a_zero_value_is_not_shared_between_tasks() -> None:
     assert fold(1, iter([2])) == [2]
 
 
-@pytest.mark.parametrize("codec, name, opened", [
+@pytest.mark.parametrize(("codec", "name", "opened"), [
     ("", "part-00003", open), ("org.apache.hadoop.io.compress.GzipCodec", "part-00003.gz", gzip.open)])
 def test_saved_text_appears_under_its_name_once_it_may(plane: FilesPlane, codec: str, name: str, opened: Any) -> None:
     sink = SaveTextSink(plane.directory, "7", codec)

@@ -180,7 +180,7 @@ def test_estimates_grow_with_what_is_held() -> None:
     assert estimate_bytes(loop) < 1000
 
 
-@pytest.mark.parametrize("function, adds", [
+@pytest.mark.parametrize(("function", "adds"), [
     (operator.add, True), (lambda a, b: a + b, True), (lambda x, y: x + y, True), (lambda a, b: b + a, False),
     (lambda a, b=1: a + b, False), (lambda a, b: a - b, False), (max, False), (lambda a, *b: a + b, False),
 ])

@@ -51,7 +51,7 @@ def test_lines_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
     assert [line for part in lines_of(splits) for line in part] == lines
 
 
-@pytest.mark.parametrize("suffix, compress", [
+@pytest.mark.parametrize(("suffix", "compress"), [
     (".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
 def test_compressed_files_are_one_split(tmp_path: Path, suffix: str, compress: Any) -> None:
     (tmp_path / f"f{suffix}").write_bytes(compress(b"one\r\ntwo\nthree" * 1000))
