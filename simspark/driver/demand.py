@@ -1,0 +1,178 @@
+"""How many executors the application wants, and which it gives back.
+
+It wants one slot for each task that could run now, and no fewer executors than it has; what it has goes back when it
+idles for a while without cached partitions, or when the master asks for it: idle ones at once, those without cached
+partitions first, busy ones as their tasks end. A need that the cluster could not meet even when idle fails its job
+after a while, with the arithmetic.
+"""
+
+from __future__ import annotations
+
+from simspark.driver.block_directory import CachedBlocks
+from simspark.driver.dag_scheduler import DagScheduler, Job
+from simspark.driver.executor_pool import Executor, ExecutorPool
+from simspark.driver.scheduling import ReleaseExecutor, SchedulerSettings, WantExecutors
+from simspark.driver.task_outcomes import TaskOutcomes
+from simspark.driver.task_scheduler import TaskScheduler
+from simspark.driver.task_set import TaskSet
+from simspark.driver.turn import Turn
+
+IDLE = "idle"
+UNMET = "unmet"
+DEMAND = "demand"
+LESS_AFTER_S = 0.5
+"""The need must have fallen for so long before the master is told: between two stages it falls for a moment."""
+
+
+class Demand:
+    """Wants executors, gives them back, and gives up on those that cannot be."""
+
+    def __init__(self, settings: SchedulerSettings, turn: Turn, pool: ExecutorPool, cached: CachedBlocks,
+                 dag: DagScheduler, scheduler: TaskScheduler, outcomes: TaskOutcomes) -> None:
+        self._settings = settings
+        self._turn = turn
+        self._pool = pool
+        self._cached = cached
+        self._dag = dag
+        self._scheduler = scheduler
+        self._outcomes = outcomes
+        self._wanted = 0
+        self._owed = 0
+        self._unmet_since = -1.0
+        self._empty_since = 0.0
+        self._told = False
+        self.queue_text = ""
+
+    # ── what is wanted ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def review(self) -> None:
+        """Say how many executors are wanted: more at once, fewer when it lasts. At the end of a turn."""
+        self._give_back_owed()
+        total = self._total()
+        if total > self._wanted:
+            self._want(total)
+        elif total < self._wanted:
+            self._turn.arm(DEMAND, self._turn.now + LESS_AFTER_S)
+        self._watch_idle()
+        self._watch_unmet()
+
+    def _want(self, total: int) -> None:
+        if total != self._wanted:
+            self._wanted = total
+            self._turn.add(WantExecutors(total))
+
+    def ring(self, name: str) -> None:
+        """A timer rang."""
+        if name == DEMAND:
+            self._want(self._total())
+        elif name == IDLE:
+            self._release_idle()
+        elif name == UNMET:
+            self._fail_unmet()
+
+    def _total(self) -> int:
+        slots = sum(len(tasks.pending) + tasks.in_flight for tasks in self._scheduler.sets() if not tasks.paused)
+        total = -(-slots // self._pool.slots_per_executor)
+        if self._settings.max_executors:
+            total = min(total, self._settings.max_executors)
+        staying = sum(1 for executor in self._pool.all() if not executor.draining)
+        return max(total, staying)
+
+    # ── giving back ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def owe(self, count: int) -> None:
+        """The master wants so many back."""
+        self._owed = min(count, len(self._pool))
+
+    def _give_back_owed(self) -> None:
+        if not self._owed:
+            return
+        ranked = sorted(self._pool.all(), key=lambda e: (bool(e.flight), self._cached.is_holder(e.name)))
+        for executor in ranked[: self._owed]:
+            if executor.flight:
+                if not executor.draining:
+                    self._pool.drain(executor)
+            else:
+                self._release(executor)
+
+    def _release(self, executor: Executor) -> None:
+        self._owed = max(0, self._owed - 1)
+        self._outcomes.lose(executor, "given back", charged=False, suspected=False)
+        self._want(self._total())
+        self._turn.add(ReleaseExecutor(executor.name))
+
+    def _watch_idle(self) -> None:
+        limit = self._settings.idle_release_s
+        if limit <= 0 or self._turn.is_armed(IDLE):
+            return
+        idle = [executor.idle_since for executor in self._idle()]
+        if idle:
+            self._turn.arm(IDLE, min(idle) + limit)
+
+    def _idle(self) -> list[Executor]:
+        return [
+            executor for executor in self._pool.all()
+            if not executor.flight and not self._cached.is_holder(executor.name)
+        ]
+
+    def _release_idle(self) -> None:
+        limit = self._settings.idle_release_s
+        for executor in self._idle():
+            if self._turn.now >= executor.idle_since + limit:
+                self._release(executor)
+
+    # ── what cannot be met ───────────────────────────────────────────────────────────────────────────────────────
+
+    def hear_queue(self, text: str, *, unmet: bool) -> None:
+        """The master says why there are no more."""
+        self._told = True
+        self.queue_text = text
+        if not unmet:
+            self._unmet_since = -1.0
+        elif self._unmet_since < 0:
+            self._unmet_since = self._turn.now
+
+    def note_empty(self) -> None:
+        """The last executor is gone."""
+        self._empty_since = self._turn.now
+
+    def _watch_unmet(self) -> None:
+        if self._settings.unmet_need_fails_s <= 0 or self._turn.is_armed(UNMET):
+            return
+        moments = [at for job in self._dag.jobs() if (at := self._fails_at(job)) >= 0]
+        if moments:
+            self._turn.arm(UNMET, max(min(moments), self._turn.now))
+
+    def _fail_unmet(self) -> None:
+        for job in self._dag.jobs():
+            at = self._fails_at(job)
+            if 0 <= at <= self._turn.now:
+                self._dag.fail_job(job, "NotEnoughResources", self._unmet_text(job))
+
+    def _fails_at(self, job: Job) -> float:
+        """When the job fails because its need cannot be met; -1 when it can, as far as is known."""
+        limit = self._settings.unmet_need_fails_s
+        if not len(self._pool):
+            if self._unmet_since < 0:
+                return -1.0
+            return max(self._unmet_since, job.submitted_at, self._empty_since) + limit
+        gang = self.gang_too_large(job)
+        if gang is None or (self._told and self._unmet_since < 0):
+            return -1.0
+        return max(gang.ready_at, self._unmet_since) + limit
+
+    def gang_too_large(self, job: Job) -> TaskSet | None:
+        """A gang of the job that has more tasks than there are slots."""
+        for tasks in self._scheduler.sets():
+            if tasks.job == job.job and tasks.spec.gang and not tasks.paused and len(tasks.pending) > self._pool.slots:
+                return tasks
+        return None
+
+    def _unmet_text(self, job: Job) -> str:
+        waited = f"waited {self._settings.unmet_need_fails_s:g} s"
+        gang = self.gang_too_large(job)
+        said = f": {self.queue_text}" if self.queue_text else ""
+        if gang is not None and len(self._pool):
+            return (f"stage {gang.spec.stage} needs {len(gang.pending)} slots at once, "
+                    f"the application has {self._pool.slots}{said} ({waited})")  # fmt: skip
+        return f"job {job.job} needs at least 1 slot, the application has 0{said} ({waited})"

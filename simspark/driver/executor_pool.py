@@ -1,0 +1,227 @@
+"""The executors that the driver may use, by name and by worker, and what runs on each.
+
+An executor works through what it was sent in order, ``slots`` tasks at a time: the first ``slots`` of its flight are
+running, the others wait in its window. What the driver knows of it lags behind by one batch of reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simspark.driver.task_set import TaskSet
+
+NEVER = -1.0
+
+
+class Running:
+    """An attempt that an executor has been sent and that has not ended.
+
+    ``cancelled_at``: since when nobody wants it any more (NEVER while somebody does). ``copied``: another attempt
+    was asked for because this one is slow, stuck in a window or out of reach; the first that ends well counts.
+    """
+
+    __slots__ = (
+        "attempt", "cancelled_at", "copied", "ended", "executor", "index", "started_at", "suspicion", "sweep", "task",
+        "tasks",
+    )
+
+    def __init__(self, task: int, index: int, attempt: int, tasks: TaskSet, executor: Executor, suspicion: int) -> None:
+        self.task = task
+        self.index = index
+        self.attempt = attempt
+        self.tasks = tasks
+        self.executor = executor
+        self.suspicion = suspicion
+        self.started_at = NEVER
+        self.cancelled_at = NEVER
+        self.copied = False
+        self.ended = False
+        self.sweep = ""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Nobody wants its result."""
+        return self.cancelled_at >= 0
+
+    @property
+    def partition(self) -> int:
+        """The partition that it computes."""
+        return self.tasks.partitions[self.index]
+
+
+class Executor:
+    """One executor and its flight: the attempts that it was sent, by task id, in order."""
+
+    __slots__ = ("draining", "flight", "heard_at", "host", "idle_since", "name", "places", "silent_since", "slots",
+                 "suspects", "worker")
+
+    def __init__(self, name: str, worker: str, host: str, slots: int, now: float) -> None:
+        self.name = name
+        self.worker = worker
+        self.host = host
+        self.slots = slots
+        self.places = ("executor:" + name, "worker:" + worker, "host:" + host)
+        self.flight: dict[int, Running] = {}
+        self.suspects = 0
+        self.silent_since = NEVER
+        self.draining = False
+        self.heard_at = now
+        self.idle_since = now
+
+    def started(self) -> Iterator[Running]:
+        """The attempts that it is taken to run now."""
+        return islice(self.flight.values(), self.slots)
+
+    def queued(self) -> Iterator[Running]:
+        """The attempts that wait in its window."""
+        return islice(self.flight.values(), self.slots, None)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more tasks it would start at once; none beside one that must be alone."""
+        free = self.slots - len(self.flight)
+        if free <= 0:
+            return 0
+        if self.suspects and any(running.suspicion > 1 for running in self.flight.values()):
+            return 0
+        return free
+
+    def take(self, running: Running) -> None:
+        """It was sent an attempt."""
+        self.flight[running.task] = running
+        if running.suspicion:
+            self.suspects += 1
+
+    def end(self, task: int) -> Running | None:
+        """An attempt of its flight ended; None when it is not there."""
+        running = self.flight.pop(task, None)
+        if running is None:
+            return None
+        running.ended = True
+        if running.suspicion:
+            self.suspects -= 1
+        return running
+
+    def mark_started(self, now: float) -> None:
+        """Note since when those that run have been running."""
+        for running in self.started():
+            if running.started_at < 0:
+                running.started_at = now
+
+
+class ExecutorPool:
+    """All executors, and which workers are late or excluded."""
+
+    def __init__(self) -> None:
+        self._executors: dict[str, Executor] = {}
+        self._late: dict[str, None] = {}
+        self._excluded: dict[str, float] = {}
+        self._usable: list[Executor] | None = None
+        self.slots = 0
+        self.slots_per_executor = 1
+        self.version = 0
+
+    def join(self, executor: Executor) -> bool:
+        """A new executor; False when it is here already."""
+        if executor.name in self._executors:
+            return False
+        self._executors[executor.name] = executor
+        self.slots_per_executor = max(self.slots_per_executor, executor.slots)
+        self._changed()
+        return True
+
+    def remove(self, name: str) -> Executor | None:
+        """An executor is gone; None when it was not here."""
+        executor = self._executors.pop(name, None)
+        if executor is not None:
+            self._changed()
+        return executor
+
+    def get(self, name: str) -> Executor | None:
+        """The executor of this name."""
+        return self._executors.get(name)
+
+    def all(self) -> list[Executor]:
+        """In the order in which they joined."""
+        return list(self._executors.values())
+
+    def on_worker(self, worker: str) -> list[Executor]:
+        """The executors of one worker."""
+        return [executor for executor in self._executors.values() if executor.worker == worker]
+
+    def __len__(self) -> int:
+        return len(self._executors)
+
+    # ── who may get tasks ────────────────────────────────────────────────────────────────────────────────────────
+
+    def usable(self) -> list[Executor]:
+        """Those that may be sent tasks: heard of, not on their way back to the master, not on an excluded worker.
+
+        When all are on excluded workers, an exclusion says nothing, and they may.
+        """
+        if self._usable is None:
+            ready = [e for e in self._executors.values() if e.silent_since < 0 and not e.draining]
+            preferred = [e for e in ready if e.worker not in self._excluded]
+            self._usable = preferred or ready
+        return self._usable
+
+    def has_place(self, place: str) -> bool:
+        """Whether a usable executor is at this place."""
+        return any(place in executor.places for executor in self.usable())
+
+    def set_silent(self, executor: Executor, since: float) -> None:
+        """The connection of an executor broke (or, with NEVER, is back)."""
+        executor.silent_since = since
+        self._changed()
+
+    def drain(self, executor: Executor) -> None:
+        """Send it nothing more."""
+        executor.draining = True
+        self._changed()
+
+    def set_late(self, worker: str, late: bool) -> None:
+        """The master has not heard of a worker for a while, or has again."""
+        if late:
+            self._late[worker] = None
+        else:
+            self._late.pop(worker, None)
+
+    def is_late(self, worker: str) -> bool:
+        """Whether the master has not heard of the worker for a while."""
+        return worker in self._late
+
+    def exclude(self, worker: str, until: float) -> None:
+        """Use a worker only if there is no other, until then."""
+        self._excluded[worker] = until
+        self._changed()
+
+    def end_exclusions(self, now: float) -> list[str]:
+        """Exclusions whose time has passed end; returns these workers."""
+        over = [worker for worker, until in self._excluded.items() if until <= now]
+        for worker in over:
+            del self._excluded[worker]
+        if over:
+            self._changed()
+        return over
+
+    def next_exclusion_end(self) -> float:
+        """When the next exclusion ends; NEVER without one."""
+        return min(self._excluded.values(), default=NEVER)
+
+    def excluded(self) -> tuple[str, ...]:
+        """The workers that are excluded now."""
+        return tuple(self._excluded)
+
+    def forget_worker(self, worker: str) -> None:
+        """A worker is dead: what was said of it is void."""
+        self._late.pop(worker, None)
+        if self._excluded.pop(worker, None) is not None:
+            self._changed()
+
+    def _changed(self) -> None:
+        self._usable = None
+        self.version += 1
+        self.slots = sum(executor.slots for executor in self._executors.values())

@@ -1,0 +1,50 @@
+"""One turn of the scheduler core: the moment it happens at and what it decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simspark.publib.machine import Emit, SetTimer
+
+
+class Turn:
+    """The present moment, the effects so far, and the timers that are under way.
+
+    All parts of the core share one. A timer is armed again only when it must ring earlier; whoever hears it looks at
+    the moment and arms it anew for what is still to come, so timers need not be cancelled.
+    """
+
+    __slots__ = ("_armed", "effects", "now")
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.effects: list[Any] = []
+        self._armed: dict[str, float] = {}
+
+    def begin(self, now: float) -> None:
+        """Another event came."""
+        self.now = now
+        self.effects = []
+
+    def add(self, effect: Any) -> None:
+        """Decide on an effect."""
+        self.effects.append(effect)
+
+    def emit(self, event: Any) -> None:
+        """Put an event on the event stream."""
+        self.effects.append(Emit(event))
+
+    def arm(self, name: str, when: float) -> None:
+        """Have the timer ring at ``when`` or before."""
+        armed = self._armed.get(name)
+        if armed is None or when < armed:
+            self._armed[name] = when
+            self.effects.append(SetTimer(name, when))
+
+    def is_armed(self, name: str) -> bool:
+        """Whether the timer is under way."""
+        return name in self._armed
+
+    def rang(self, name: str) -> None:
+        """The timer rang."""
+        self._armed.pop(name, None)
