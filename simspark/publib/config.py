@@ -64,6 +64,7 @@ class Surroundings(NamedTuple):
 
     variables: Mapping[str, str]
     token: Secret
+    master: str
     state_home: str
     files: tuple[tuple[str, str], ...]  # (path, how it is shown), nearest first
     temporary: str
@@ -132,6 +133,7 @@ def surroundings(environment: Mapping[str, str] | None = None) -> Surroundings:
     return Surroundings(
         variables={name: text for name, text in env.items() if name.startswith("SIMSPARK_")},
         token=Secret(env.get("SIMSPARK_TOKEN", "").strip()),
+        master=env.get("SIMSPARK_MASTER", "").strip(),
         state_home=os.path.join(state_home, "simspark"),
         files=(
             (os.path.abspath(FILE_NAME), "./" + FILE_NAME),
@@ -217,9 +219,7 @@ class Settings:
 
     def _check_relations(self, config: MasterConfig) -> None:
         if config.heartbeat_interval_s <= 0 or config.check_interval_s <= 0 or config.dead_after_checks < 1:
-            raise ConfigError(
-                "master.heartbeat_interval, check_interval and dead_after_checks must be above 0."
-            )
+            raise ConfigError("master.heartbeat_interval, check_interval and dead_after_checks must be above 0.")
         if config.late_after_s < 2 * config.heartbeat_interval_s:
             raise ConfigError(
                 f"master.late_after ({config.late_after_s:g} s, from {self.source('master.late_after')}) "
@@ -256,15 +256,19 @@ def private(directory: str) -> dict[str, str]:
     }
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an address or URL is one that no other machine can reach."""
+    host = address.rpartition("//")[2].rpartition(":")[0] or address
+    return host.strip("[]") in {"localhost", "::1"} or host.startswith("127.")
+
+
 def flag_of(key: str) -> str:
     """Name of the flag of a setting, without its dashes."""
     return FLAG_OF.get(key) or key.partition(".")[2].replace("_", "-")
 
 
 def _resolve(setting: Setting, layers: Iterable[Mapping[str, tuple[str, str]]]) -> Value:
-    text, source = next(
-        (layer[setting.key] for layer in layers if setting.key in layer), (setting.default, "default")
-    )
+    text, source = next((layer[setting.key] for layer in layers if setting.key in layer), (setting.default, "default"))
     try:
         return Value(setting.kind.parse(text), text, source)
     except ValueError:

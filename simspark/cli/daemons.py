@@ -1,0 +1,183 @@
+"""Starting, stopping and showing daemons: what simspark-master and simspark-worker have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from simspark.cli import output
+from simspark.publib.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from simspark.publib.config import Settings
+    from simspark.publib.daemon import AlreadyRunning, Body, Place, ReadyInfo, StartFailed
+
+STATUS_TIMEOUT_S = 1.2
+SHARED_KEYS = ("paths.state", "paths.logs", "log.format", "log.level")
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Chosen(NamedTuple):
+    """What a command was told by flags, and the settings that follow."""
+
+    flags: Mapping[str, str]
+    settings: Settings
+
+    def again(self, kind: str, verb: str) -> str:
+        """The command line that speaks of the same daemon."""
+        words = [f"simspark-{kind}", verb]
+        if self.flags.get("worker.name"):
+            words += ["--name", self.flags["worker.name"]]
+        if "paths.state" in self.flags:
+            words += ["--state-dir", self.flags["paths.state"]]
+        return " ".join(words)
+
+
+def options(*keys: str) -> Decorator:
+    """Add the flag of each setting; the command takes them as ``**flags`` for ``choose``."""
+    from simspark.publib.config import flag_of
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for key in reversed(keys):
+            setting = SETTINGS[key]
+            default = f" [{setting.default}]" if setting.default not in ("", "0") else ""
+            names = [f"--{flag_of(key)}", *(["--executors"] if key == "worker.cores" else [])]
+            parameter = key.replace(".", "__")
+            multiple = setting.kind.name == "labels"
+            metavar = "KEY=VALUE" if multiple else setting.kind.name.upper()
+            option = click.option(*names, parameter, help=setting.doc + default, metavar=metavar, multiple=multiple)
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def choose(flags: Mapping[str, Any], code: Mapping[str, object] | None = None) -> Chosen:
+    """Resolve the settings under the flags that ``options`` made."""
+    from simspark.publib.config import load
+
+    given = {
+        parameter.replace("__", "."): ",".join(value) if isinstance(value, tuple) else str(value)
+        for parameter, value in flags.items()
+        if value not in (None, ())
+    }
+    return Chosen(given, load(code, given))
+
+
+def place_of(name: str, settings: Settings) -> Place:
+    """Where a daemon of this name keeps its files."""
+    from simspark.publib.daemon import Place
+
+    return Place(name, settings["paths.state"], settings["paths.logs"], settings["log.format"], settings["log.level"])
+
+
+def age(place: Place) -> str:
+    """How long the daemon of this place has been running."""
+    from simspark.publib.clock import SystemClock
+
+    try:
+        return output.duration(SystemClock().wall() - os.stat(place.pid_path).st_mtime)
+    except OSError:
+        return "just now"
+
+
+def start(place: Place, body: Body, took: Callable[[ReadyInfo, float], None]) -> AlreadyRunning | StartFailed | None:
+    """Start in the background; ``took`` tells of success. Returns what else came of it."""
+    from simspark.publib.clock import SystemClock
+    from simspark.publib.daemon import Started
+    from simspark.publib.daemon import start as start_daemon
+
+    clock = SystemClock()
+    began = clock.now()
+    outcome = start_daemon(place, body)
+    if isinstance(outcome, Started):
+        took(outcome.info, clock.now() - began)
+        return None
+    return outcome
+
+
+def tell_running(title: str, place: Place, outcome: AlreadyRunning) -> int:
+    """Say that it runs already."""
+    output.say(f"{title} already running (pid {outcome.process.pid}, {age(place)}), nothing done.")
+    return output.OK
+
+
+def tell_failed(title: str, outcome: StartFailed) -> int:
+    """Say why it did not start; with the end of the log where the reason is not one of simspark's own."""
+    from simspark.publib import errors
+
+    known = getattr(errors, outcome.kind, None)
+    if (
+        isinstance(known, type)
+        and issubclass(known, errors.SimsparkError)
+        and not issubclass(known, errors.InternalError | errors.PeerTimeout)
+    ):
+        output.note(output.error_text(known(outcome.text)))
+        return output.code_of(outcome.kind)
+    output.note(f"{title} did not start. {outcome.text}")
+    for line in outcome.tail:
+        output.note("  " + line)
+    output.note(f"Log: {output.place(outcome.log_path)}")
+    return output.FAILED
+
+
+def stop(title: str, place: Place) -> int:
+    """Stop and say what came of it."""
+    from simspark.publib.daemon import NotRunning
+    from simspark.publib.daemon import stop as stop_daemon
+
+    outcome = stop_daemon(place)
+    if isinstance(outcome, NotRunning):
+        stale = f" Removed what a crashed one left (pid {outcome.stale})." if outcome.stale else ""
+        output.say(f"No {title.lower()} running.{stale}")
+    elif outcome.killed:
+        output.say(f"{title} killed (pid {outcome.process.pid}): it did not end by itself in 10 s.")
+    else:
+        output.say(f"{title} stopped (pid {outcome.process.pid}).")
+    return output.OK
+
+
+def remember(place: Place, flags: Mapping[str, str]) -> None:
+    """Keep the flags of a start for a later restart."""
+    with open(_flags_path(place), "w", encoding="utf-8") as file:
+        json.dump(dict(flags), file)
+
+
+def remembered(place: Place) -> dict[str, str]:
+    """Return the flags of the last start."""
+    try:
+        with open(_flags_path(place), encoding="utf-8") as file:
+            return {key: text for key, text in json.load(file).items() if key in SETTINGS}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _flags_path(place: Place) -> str:
+    return os.path.join(place.state_dir, place.name + ".flags")
+
+
+def port_owner(port: int) -> str:
+    """Who listens on a port of this machine, as "postgres (pid 913)"; "another program" when nobody can tell."""
+    import psutil
+
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+            if listens and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another program"
+
+
+def ask(url: str, settings: Settings) -> dict[str, Any]:
+    """Ask a master for its tables. Raises NoMaster, AccessRefused or PeerTimeout."""
+    from simspark.publib.wire.ask import ask_status
+    from simspark.publib.wire.keys import client_keys
+
+    access = settings.access()
+    return ask_status(url, client_keys(access.keys_dir, access.token.reveal(), "driver"), STATUS_TIMEOUT_S)
