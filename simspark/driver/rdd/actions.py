@@ -1,0 +1,225 @@
+"""Actions: what makes a job run and brings something to the driver."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from functools import reduce
+from itertools import chain
+from typing import Any, TypeVar, cast
+
+from simspark.driver.rdd.handle import Handle
+from simspark.driver.user_errors import action
+from simspark.publib.lineage.result_functions import CountValues, Ordered
+from simspark.publib.lineage.sinks import Collect, Count, Fold, Foreach, ForeachPartition, Reduce, Take
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+_GROWTH = 4
+_MARGIN = 1.5
+
+
+class Actions(Handle[T]):
+    """Whole partitions in, values in the driver out."""
+
+    @action
+    def collect(self) -> list[T]:
+        """Bring all rows to the driver, in the order of partitions.
+
+        Raises ResultTooLarge above ``spark.driver.maxResultSize``.
+
+        >>> sc.parallelize([1, 2, 3]).collect()
+        [1, 2, 3]
+        """
+        return list(chain.from_iterable(self._run(Collect(), "collect")))
+
+    @action
+    def toLocalIterator(self, prefetchPartitions: bool = False) -> Iterator[T]:  # noqa: ARG002
+        """Iterate over all rows, bringing one partition at a time.
+
+        >>> list(sc.parallelize(range(4), 2).toLocalIterator())
+        [0, 1, 2, 3]
+        """
+        return (
+            row
+            for partition in range(self.getNumPartitions())
+            for row in self._run(Collect(), "toLocalIterator", [partition])[0]
+        )
+
+    @action
+    def count(self) -> int:
+        """Count the rows.
+
+        >>> sc.parallelize([2, 3, 4]).count()
+        3
+        """
+        return sum(self._run(Count(), "count"))
+
+    @action
+    def take(self, num: int) -> list[T]:
+        """Bring the first ``num`` rows, computing no more partitions than that seems to need.
+
+        >>> sc.parallelize(range(100), 50).take(3)
+        [0, 1, 2]
+        """
+        rows: list[T] = []
+        all_partitions = self.getNumPartitions()
+        scanned = 0
+        while len(rows) < num and scanned < all_partitions:
+            stop = min(all_partitions, scanned + _more_partitions(num, len(rows), scanned))
+            for part in self._run(Take(num - len(rows)), "take", range(scanned, stop)):
+                rows.extend(part[: num - len(rows)])
+            scanned = stop
+        return rows
+
+    @action
+    def first(self) -> T:
+        """Return the first row. Raises ValueError if there is none.
+
+        >>> sc.parallelize([2, 3, 4]).first()
+        2
+        """
+        rows = self.take(1)
+        if not rows:
+            raise ValueError("RDD is empty")
+        return rows[0]
+
+    @action
+    def isEmpty(self) -> bool:
+        """Tell whether there is no row.
+
+        >>> sc.parallelize([]).isEmpty()
+        True
+        """
+        return self.getNumPartitions() == 0 or not self.take(1)
+
+    @action
+    def reduce(self, f: Callable[[T, T], T]) -> T:
+        """Reduce all rows by a commutative and associative function. Raises ValueError without rows.
+
+        >>> sc.parallelize([1, 2, 3, 4]).reduce(lambda a, b: a + b)
+        10
+        """
+        parts = [value for part in self._run(Reduce(f), "reduce", shown=f) for value in part]
+        if not parts:
+            raise ValueError("Can not reduce() empty RDD")
+        return cast(T, reduce(f, parts))
+
+    @action
+    def treeReduce(self, f: Callable[[T, T], T], depth: int = 2) -> T:
+        """Reduce all rows, as ``reduce`` does.
+
+        >>> sc.parallelize([-5, -4, 3, 2]).treeReduce(lambda a, b: a + b)
+        -4
+        """
+        if depth < 1:
+            raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
+        return self.reduce(f)
+
+    @action
+    def fold(self, zeroValue: T, op: Callable[[T, T], T]) -> T:
+        """Fold each partition from ``zeroValue``, then the partitions' values from ``zeroValue``.
+
+        >>> sc.parallelize([1, 2, 3, 4]).fold(0, lambda a, b: a + b)
+        10
+        """
+        parts = self._run(Fold(zeroValue, op), "fold", shown=op)
+        return reduce(op, parts, deepcopy(zeroValue))
+
+    @action
+    def aggregate(self, zeroValue: U, seqOp: Callable[[U, T], U], combOp: Callable[[U, U], U]) -> U:
+        """Fold each partition with ``seqOp``, then the partitions' values with ``combOp``.
+
+        >>> sc.parallelize([1, 2, 3]).aggregate((0, 0), lambda a, x: (a[0] + x, a[1] + 1),
+        ...                                     lambda a, b: (a[0] + b[0], a[1] + b[1]))
+        (6, 3)
+        """
+        parts = self._run(Fold(zeroValue, seqOp), "aggregate", shown=seqOp)
+        return reduce(combOp, parts, deepcopy(zeroValue))
+
+    @action
+    def treeAggregate(self, zeroValue: U, seqOp: Callable[[U, T], U], combOp: Callable[[U, U], U],
+                      depth: int = 2) -> U:
+        """Aggregate, as ``aggregate`` does, with ``zeroValue`` once for each partition only.
+
+        >>> sc.parallelize([1, 2, 3, 4]).treeAggregate(0, lambda a, x: a + x, lambda a, b: a + b)
+        10
+        """
+        if depth < 1:
+            raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
+        parts = self._run(Fold(zeroValue, seqOp), "treeAggregate", shown=seqOp)
+        return reduce(combOp, parts) if parts else zeroValue
+
+    @action
+    def foreach(self, f: Callable[[T], None]) -> None:
+        """Call ``f(row)`` for each row, in the tasks.
+
+        >>> total = sc.accumulator(0)
+        >>> sc.parallelize([1, 2, 3]).foreach(total.add)
+        >>> total.value
+        6
+        """
+        self._run(Foreach(f), "foreach", shown=f)
+
+    @action
+    def foreachPartition(self, f: Callable[[Iterator[T]], Iterable[Any] | None]) -> None:
+        """Call ``f(iterator)`` for each partition, in the tasks.
+
+        >>> total = sc.accumulator(0)
+        >>> sc.parallelize([1, 2, 3], 2).foreachPartition(lambda rows: total.add(sum(rows)))
+        >>> total.value
+        6
+        """
+        self._run(ForeachPartition(f), "foreachPartition", shown=f)
+
+    @action
+    def countByValue(self) -> dict[T, int]:
+        """Count how often each row occurs.
+
+        >>> sorted(sc.parallelize([1, 2, 1, 2, 2], 2).countByValue().items())
+        [(1, 2), (2, 3)]
+        """
+        counts: defaultdict[T, int] = defaultdict(int)
+        for part in self._run(CountValues(), "countByValue"):
+            for row, number in part.items():
+                counts[row] += number
+        return counts
+
+    @action
+    def takeOrdered(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
+        """Return the ``num`` smallest rows in ascending order, by ``key(row)`` if given.
+
+        >>> sc.parallelize([10, 1, 2, 9, 3], 2).takeOrdered(3)
+        [1, 2, 3]
+        """
+        return self._ordered(num, key, largest=False)
+
+    @action
+    def top(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
+        """Return the ``num`` largest rows in descending order, by ``key(row)`` if given.
+
+        >>> sc.parallelize([10, 4, 2, 12, 3], 2).top(2)
+        [12, 10]
+        """
+        return self._ordered(num, key, largest=True)
+
+    def _ordered(self, num: int, key: Callable[[T], Any] | None, largest: bool) -> list[T]:
+        if num < 0:
+            raise ValueError("top N cannot be negative.")
+        if num == 0 or self.getNumPartitions() == 0:
+            return []
+        function = Ordered(num, key, largest)
+        parts = self._run(function, "top" if largest else "takeOrdered", shown=key)
+        return function(0, chain.from_iterable(parts))
+
+
+def _more_partitions(wanted: int, have: int, scanned: int) -> int:
+    """How many partitions to try next, judged by those that were."""
+    if scanned == 0:
+        return 1
+    if have == 0:
+        return scanned * _GROWTH
+    guess = int(_MARGIN * wanted * scanned / have) - scanned
+    return min(max(guess, 1), scanned * _GROWTH)

@@ -1,0 +1,222 @@
+"""What a context makes: RDDs of collections, numbers and files, broadcasts and accumulators."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar, cast
+
+from simspark.driver.call_site import call_site
+from simspark.driver.lifeline import Lifeline
+from simspark.driver.node import DataNode, Node
+from simspark.driver.rdd.core import RDD
+from simspark.driver.rdd.narrow import union_node
+from simspark.driver.user_errors import action
+from simspark.publib.errors import NotSerializable
+from simspark.publib.lineage.shared import Accumulator, AccumulatorParam, Broadcast, accumulator_param_for
+from simspark.publib.lineage.sinks import ResultSink
+from simspark.publib.lineage.sources import RangeSource, SliceSource
+from simspark.publib.lineage.task import FileRef, SegmentRef, Sink
+
+
+T = TypeVar("T")
+
+DRIVER = "driver"
+LARGEST_BATCH = 1024
+
+
+class Sources:
+    """The part of SparkContext that makes things. What is abstract here is described in ``driver.engine``."""
+
+    @property
+    @abstractmethod
+    def defaultParallelism(self) -> int:
+        """Partitions where the program names none."""
+
+    @property
+    @abstractmethod
+    def reduce_parallelism(self) -> int:
+        """See driver.engine."""
+
+    @abstractmethod
+    def next_id(self, kind: str) -> int:
+        """See driver.engine."""
+
+    @abstractmethod
+    def run_node(self, node: Node, sink: Sink, partitions: Sequence[int] | None, operation: str) -> list[Any]:
+        """See driver.engine."""
+
+    @abstractmethod
+    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
+        """See driver.engine."""
+
+    @abstractmethod
+    def put_broadcast(self, broadcast_id: int, value: Any) -> int:
+        """See driver.engine."""
+
+    @abstractmethod
+    def add_accumulator(self, accumulator: Accumulator[Any]) -> None:
+        """See driver.engine."""
+
+    @abstractmethod
+    def forget(self, kind: str, number: int) -> None:
+        """See driver.engine."""
+
+    @abstractmethod
+    def unpersist_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        """See publib.lineage.shared.BroadcastOwner."""
+
+    @abstractmethod
+    def destroy_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        """See publib.lineage.shared.BroadcastOwner."""
+
+    def __reduce__(self) -> str:
+        raise NotSerializable(
+            "A context was used inside a function that runs in tasks. Contexts work in the driver only. (SS102)"
+        )
+
+    @property
+    def defaultMinPartitions(self) -> int:
+        """The least number of partitions of a text file where the program names none.
+
+        >>> sc.defaultMinPartitions <= 2
+        True
+        """
+        return min(self.defaultParallelism, 2)
+
+    def parallelize(self, c: Iterable[T], numSlices: int | None = None) -> RDD[T]:
+        """Make an RDD of a collection, cut into ``numSlices`` even slices. A range is never written out.
+
+        >>> sc.parallelize([0, 2, 3, 4, 6], 5).glom().collect()
+        [[0], [2], [3], [4], [6]]
+        """
+        count = self.defaultParallelism if numSlices is None else int(numSlices)
+        if count < 1:
+            raise ValueError("Number of slices must be positive.")
+        if isinstance(c, builtins.range):
+            return cast("RDD[T]", self._numbers(c, count, "parallelize"))
+        rows: Sequence[T] = c if isinstance(c, (list, tuple)) else list(c)
+        number = self.next_id("rdd")
+        name = f"data-{number}"
+        self.put_data(name, [rows[start:stop] for start, stop in slice_bounds(len(rows), count)])
+        splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(count)]
+        data = Lifeline(self.forget, "data", number)
+        return RDD(DataNode(number, "parallelize", call_site(), SliceSource(), splits, (), data), self)
+
+    def range(self, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None) -> RDD[int]:
+        """Make an RDD of numbers from ``start`` to below ``end``, or from 0 to below ``start``.
+
+        >>> sc.range(1, 7, 2).collect()
+        [1, 3, 5]
+        """
+        numbers = builtins.range(0, start, step) if end is None else builtins.range(start, end, step)
+        count = self.defaultParallelism if numSlices is None else int(numSlices)
+        if count < 1:
+            raise ValueError("Number of slices must be positive.")
+        return self._numbers(numbers, count, "range")
+
+    def _numbers(self, numbers: Sequence[int], count: int, operation: str) -> RDD[int]:
+        size = len(numbers)
+        cuts = [part * size // count for part in builtins.range(count + 1)]
+        parts = [cast(builtins.range, numbers[start:stop]) for start, stop in pairwise(cuts)]
+        splits = [(part.start, part.stop, part.step) for part in parts]
+        return RDD(DataNode(self.next_id("rdd"), operation, call_site(), RangeSource(), splits), self)
+
+    def emptyRDD(self) -> RDD[Any]:
+        """Make an RDD without partitions.
+
+        >>> sc.emptyRDD().isEmpty()
+        True
+        """
+        return RDD(DataNode(self.next_id("rdd"), "emptyRDD", call_site(), SliceSource(), []), self)
+
+    @action
+    def textFile(self, name: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+                 minPartitions: int | None = None, use_unicode: bool = True) -> RDD[str]:
+        """Make an RDD of the lines of text files, without their ends.
+
+        ``name`` is a path, a directory, a glob, several with commas, or a list of such; ``.gz``, ``.bz2`` and ``.xz``
+        are read as what they hold, one partition a file. Raises FileNotFoundError at once. Lines are bytes
+        without ``use_unicode``.
+
+        >>> import os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "words.txt")
+        >>> with open(path, "w") as file:
+        ...     _ = file.write("to be\\nor not\\n")
+        >>> sc.textFile(path).collect()
+        ['to be', 'or not']
+        """
+        from simspark.publib.lineage.text_files import TextSource, list_text_files, plan_text_splits
+
+        least = self.defaultMinPartitions if minPartitions is None else max(1, int(minPartitions))
+        files = [(os.path.abspath(path), size) for path, size in list_text_files(name)]
+        splits = plan_text_splits(files, least)
+        node = DataNode(self.next_id("rdd"), "textFile", call_site(), TextSource(use_unicode), splits)
+        return RDD(node, self)
+
+    def union(self, rdds: Sequence[RDD[T]]) -> RDD[T]:
+        """Make an RDD of all rows of several, in their order.
+
+        >>> sc.union([sc.parallelize([1]), sc.parallelize([2]), sc.parallelize([1])]).collect()
+        [1, 2, 1]
+        """
+        if not rdds:
+            raise ValueError("Cannot make the union of no RDDs. Use emptyRDD() for an empty one.")
+        if len(rdds) == 1:
+            return rdds[0]
+        return RDD(union_node([rdd._node for rdd in rdds], self.next_id("rdd")), self)
+
+    def broadcast(self, value: T) -> Broadcast[T]:
+        """Give all tasks a read-only value, which each machine holds once.
+
+        >>> table = sc.broadcast({"a": 1})
+        >>> sc.parallelize(["a", "b"]).map(lambda key: table.value.get(key)).collect()
+        [1, None]
+        """
+        if isinstance(value, (RDD, Sources)):
+            raise NotSerializable(
+                "Cannot broadcast an RDD or a context: collect() the RDD and broadcast the result. (SS102)"
+            )
+        number = self.next_id("broadcast")
+        return Broadcast(number, self.put_broadcast(number, value), value, self)
+
+    def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
+        """Make a sum that tasks add to and only the driver reads; numbers need no ``accum_param``.
+
+        >>> seen = sc.accumulator(0)
+        >>> sc.parallelize([1, 2, 3]).foreach(lambda x: seen.add(x))
+        >>> seen.value
+        6
+        """
+        param = accumulator_param_for(value) if accum_param is None else accum_param
+        made = Accumulator(self.next_id("accumulator"), value, param)
+        self.add_accumulator(made)
+        return made
+
+    @action
+    def runJob(self, rdd: RDD[T], partitionFunc: Any, partitions: Sequence[int] | None = None,
+               allowLocal: bool = False) -> list[Any]:
+        """Run ``partitionFunc(iterator)`` on some partitions and return all elements that it gave, in order.
+
+        >>> sc.runJob(sc.parallelize(range(6), 3), lambda rows: [sum(rows)], [0, 2])
+        [1, 9]
+        """
+        from simspark.publib.lineage.result_functions import Called
+
+        sink = ResultSink(cast(Any, Called(partitionFunc)), "runJob", str(call_site()))
+        parts = self.run_node(rdd._node, sink, partitions, "runJob")
+        return [value for part in parts for value in part]
+
+
+def slice_bounds(size: int, count: int) -> list[tuple[int, int]]:
+    """Where each of ``count`` slices of a collection starts and stops.
+
+    As in PySpark, the collection is first cut into batches, of at most 1,024 rows, and those are dealt evenly.
+    """
+    batch = max(1, min(size // count, LARGEST_BATCH))
+    batches = -(-size // batch)
+    cuts = [min(size, part * batches // count * batch) for part in range(count + 1)]
+    return list(pairwise(cuts))

@@ -1,0 +1,173 @@
+"""Functions that RDD methods are made of: they run in tasks, so they live here and not in the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from itertools import chain, count, islice
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from simspark.publib.lineage.aggregation import Aggregator
+from simspark.publib.lineage.sorting import Ordering
+from simspark.publib.lineage.task import TaskRun
+
+first = itemgetter(0)
+second = itemgetter(1)
+
+
+def pair_with_none(row: Any) -> tuple[Any, None]:
+    """A row as a key without a value."""
+    return (row, None)
+
+
+def keep_left(left: Any, right: Any) -> Any:  # noqa: ARG001 (the right one is what is dropped)
+    """The first of two."""
+    return left
+
+
+def all_present(row: tuple[Any, Iterable[Any]]) -> bool:
+    """Whether no group of a cogrouped row is empty."""
+    return all(row[1])
+
+
+def only_left(row: tuple[Any, Sequence[Any]]) -> bool:
+    """Whether a row of two cogrouped RDDs has something on the left and nothing on the right."""
+    return bool(row[1][0]) and not row[1][1]
+
+
+class EqualsKey(NamedTuple):
+    """Whether a row's key is this one."""
+
+    key: Any
+
+    def __call__(self, row: Any) -> bool:
+        return bool(row[0] == self.key)
+
+
+class Placed(NamedTuple):
+    """The partition of a key."""
+
+    partitioner: Callable[[Any], int]
+
+    def __call__(self, key: Any) -> int:
+        return self.partitioner(key)
+
+
+class Created(NamedTuple):
+    """A key's first combiner: a copy of ``zero`` with the first value in it."""
+
+    zero: Any
+    function: Callable[[Any, Any], Any]
+
+    def __call__(self, value: Any) -> Any:
+        return self.function(deepcopy(self.zero), value)
+
+
+class Extreme(NamedTuple):
+    """The greater or the smaller of two, by a key."""
+
+    choose: Callable[..., Any]
+    function: Callable[[Any], Any]
+
+    def __call__(self, left: Any, right: Any) -> Any:
+        return self.choose(left, right, key=self.function)
+
+
+class Numbered(NamedTuple):
+    """Rows with their number: partition i starts at ``starts[i]`` and counts in ``step``."""
+
+    starts: Sequence[int]
+    step: int = 1
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> Iterator[tuple[Any, int]]:
+        return zip(rows, count(self.starts[partition], self.step))
+
+
+class UniqueIds(NamedTuple):
+    """Rows with ids: of n partitions, partition k gives k, n+k, 2n+k and so on."""
+
+    partitions: int
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> Iterator[tuple[Any, int]]:
+        return zip(rows, count(partition, self.partitions))
+
+
+class Combine(NamedTuple):
+    """A step that folds the values of each key, for rows whose keys are all in their partition already."""
+
+    aggregator: Aggregator
+    label: str = "combineByKey"
+    site: str = ""
+    row_wise: bool = False
+
+    @property
+    def function(self) -> Any:
+        """The user's function."""
+        return self.aggregator.function
+
+    def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:  # noqa: ARG002
+        """(key, combiner) rows."""
+        return self.aggregator.combine_values(rows, task)
+
+
+class Sort(NamedTuple):
+    """A step that sorts the rows of a partition by key."""
+
+    ordering: Ordering
+    label: str = "sortByKey"
+    site: str = ""
+    row_wise: bool = False
+
+    @property
+    def function(self) -> Any:
+        """The user's key function."""
+        return self.ordering.function
+
+    def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:  # noqa: ARG002
+        """The rows in order."""
+        return iter(self.ordering.sort(rows, task))
+
+
+class Spread(NamedTuple):
+    """Rows dealt out to ``partitions`` in turn, ``RUN`` at a time, from a start that depends on the partition.
+
+    The start is drawn as Spark draws it, so that a repartitioned RDD has Spark's partitions.
+    """
+
+    partitions: int
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+        start = _java_next_int(_scrambled(partition), self.partitions)
+        runs = count(start + 1)
+        return chain.from_iterable(
+            ((place % self.partitions, row) for row in run)
+            for place, run in zip(runs, iter(lambda: tuple(islice(rows, RUN)), ()), strict=False)
+        )
+
+
+RUN = 10
+_MASK32 = 0xFFFFFFFF
+_MASK48 = (1 << 48) - 1
+
+
+def _scrambled(value: int) -> int:
+    """32 bits mixed: multiplied, their bytes reversed, multiplied again; as a signed number."""
+    factor = 0x9E3775CD
+    mixed = (value * factor) & _MASK32
+    mixed = int.from_bytes(mixed.to_bytes(4, "little"), "big")
+    mixed = (mixed * factor) & _MASK32
+    return mixed - (1 << 32) if mixed >> 31 else mixed
+
+
+def _java_next_int(seed: int, bound: int) -> int:
+    """The first number below ``bound`` of Java's linear congruential generator with this seed."""
+    state = (seed ^ 0x5DEECE66D) & _MASK48
+    while True:
+        state = (state * 0x5DEECE66D + 0xB) & _MASK48
+        bits = state >> 17
+        if bound & -bound == bound:
+            return (bound * bits) >> 31
+        value = bits % bound
+        if bits - value + bound - 1 < 1 << 31:
+            return value

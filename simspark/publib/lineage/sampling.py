@@ -1,0 +1,65 @@
+"""Random samples of rows, the same for the same seed, partition and rows: a retried task draws alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, repeat
+from math import exp
+from random import Random
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+_WARM_UP_DRAWS = 10
+_PRODUCT_BELOW = 20.0  # a smaller exp(-mean) would lose precision
+
+
+class Sample(NamedTuple):
+    """Rows drawn with probability ``fraction`` or, with replacement, ``fraction`` times each on average."""
+
+    with_replacement: bool
+    fraction: float
+    seed: int
+
+    def __call__(self, partition: int, rows: Iterator[T]) -> Iterator[T]:
+        random = _generator(self.seed, partition)
+        if self.with_replacement:
+            return chain.from_iterable(repeat(row, _poisson(random, self.fraction)) for row in rows)
+        draw, fraction = random.random, self.fraction
+        return (row for row in rows if draw() < fraction)
+
+
+class Between(NamedTuple):
+    """Rows whose draw is at least ``low`` and below ``high``: the parts of a random split."""
+
+    low: float
+    high: float
+    seed: int
+
+    def __call__(self, partition: int, rows: Iterator[T]) -> Iterator[T]:
+        draw, low, high = _generator(self.seed, partition).random, self.low, self.high
+        return (row for row in rows if low <= draw() < high)
+
+
+def _generator(seed: int, partition: int) -> Random:
+    random = Random(seed ^ partition)
+    for _ in range(_WARM_UP_DRAWS):  # neighbouring seeds give alike first draws
+        random.randint(0, 1)
+    return random
+
+
+def _poisson(random: Random, mean: float) -> int:
+    """A Poisson number: by a product of uniform draws when the mean is small, by counting arrivals when not."""
+    drawn = 0
+    if mean < _PRODUCT_BELOW:
+        floor = exp(-mean)
+        product = random.random()
+        while product > floor:
+            drawn += 1
+            product *= random.random()
+        return drawn
+    passed = random.expovariate(mean)
+    while passed < 1.0:
+        drawn += 1
+        passed += random.expovariate(mean)
+    return drawn

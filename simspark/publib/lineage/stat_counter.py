@@ -1,0 +1,182 @@
+"""Count, mean, variance and extremes of numbers, in one pass and mergeable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import nan, sqrt
+from typing import Any
+
+
+class StatCounter:
+    """Statistics of the values merged so far; the variance by Welford's method, which does not cancel.
+
+    >>> stats = StatCounter([1.0, 2.0, 3.0, 4.0])
+    >>> stats.count(), stats.mean(), stats.variance()
+    (4, 2.5, 1.25)
+    """
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        self.n = 0
+        self.mu: Any = 0.0
+        self.m2: Any = 0.0
+        self.maxValue: Any = -float("inf")
+        self.minValue: Any = float("inf")
+        for value in values or ():
+            self.merge(value)
+
+    def merge(self, value: Any) -> StatCounter:
+        """Add a value.
+
+        >>> StatCounter().merge(3.0).max()
+        3.0
+        """
+        delta = value - self.mu
+        self.n += 1
+        self.mu = self.mu + delta / self.n
+        self.m2 = self.m2 + delta * (value - self.mu)
+        self.maxValue = _greater(self.maxValue, value)
+        self.minValue = _smaller(self.minValue, value)
+        return self
+
+    def mergeStats(self, other: StatCounter) -> StatCounter:
+        """Add the values of another counter.
+
+        >>> StatCounter([1.0]).mergeStats(StatCounter([3.0])).mean()
+        2.0
+        """
+        if other is self:
+            return self.mergeStats(other.copy())
+        if other.n == 0:
+            return self
+        total = self.n + other.n
+        delta = other.mu - self.mu
+        self.m2 = self.m2 + other.m2 + delta * delta * self.n * other.n / total
+        self.mu = (self.mu * self.n + other.mu * other.n) / total if self.n else other.mu
+        self.n = total
+        self.maxValue = _greater(self.maxValue, other.maxValue)
+        self.minValue = _smaller(self.minValue, other.minValue)
+        return self
+
+    def copy(self) -> StatCounter:
+        """An independent copy.
+
+        >>> StatCounter([1.0]).copy().count()
+        1
+        """
+        other = StatCounter()
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def count(self) -> int:
+        """How many values.
+
+        >>> StatCounter([5.0, 6.0]).count()
+        2
+        """
+        return self.n
+
+    def mean(self) -> Any:
+        """Their mean; 0.0 without values.
+
+        >>> StatCounter([5.0, 6.0]).mean()
+        5.5
+        """
+        return self.mu
+
+    def sum(self) -> Any:
+        """Their sum.
+
+        >>> StatCounter([5.0, 6.0]).sum()
+        11.0
+        """
+        return self.n * self.mu
+
+    def min(self) -> Any:
+        """The smallest.
+
+        >>> StatCounter([5.0, 6.0]).min()
+        5.0
+        """
+        return self.minValue
+
+    def max(self) -> Any:
+        """The largest.
+
+        >>> StatCounter([5.0, 6.0]).max()
+        6.0
+        """
+        return self.maxValue
+
+    def variance(self) -> Any:
+        """The variance of the values; not a number without values.
+
+        >>> StatCounter([1.0, 3.0]).variance()
+        1.0
+        """
+        return self.m2 / self.n if self.n else nan
+
+    def sampleVariance(self) -> Any:
+        """The variance of what the values are a sample of; not a number for fewer than two.
+
+        >>> StatCounter([1.0, 3.0]).sampleVariance()
+        2.0
+        """
+        return self.m2 / (self.n - 1) if self.n > 1 else nan
+
+    def stdev(self) -> Any:
+        """The standard deviation of the values.
+
+        >>> StatCounter([1.0, 3.0]).stdev()
+        1.0
+        """
+        return _root(self.variance())
+
+    def sampleStdev(self) -> Any:
+        """The standard deviation of what the values are a sample of.
+
+        >>> StatCounter([1.0, 5.0]).sampleStdev() == 8 ** 0.5
+        True
+        """
+        return _root(self.sampleVariance())
+
+    def asDict(self, sample: bool = False) -> dict[str, Any]:
+        """All of them by name; ``sample`` chooses between the two variances.
+
+        >>> sorted(StatCounter([1.0]).asDict())
+        ['count', 'max', 'mean', 'min', 'stdev', 'sum', 'variance']
+        """
+        return {
+            "count": self.count(),
+            "mean": self.mean(),
+            "sum": self.sum(),
+            "min": self.min(),
+            "max": self.max(),
+            "stdev": self.sampleStdev() if sample else self.stdev(),
+            "variance": self.sampleVariance() if sample else self.variance(),
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"(count: {self.count()}, mean: {self.mean()}, stdev: {self.stdev()}, "
+            f"max: {self.max()}, min: {self.min()})"
+        )
+
+
+def _greater(left: Any, right: Any) -> Any:
+    if hasattr(right, "dtype") and right.ndim:
+        import numpy as np
+
+        return np.maximum(left, right)
+    return max(left, right)
+
+
+def _smaller(left: Any, right: Any) -> Any:
+    if hasattr(right, "dtype") and right.ndim:
+        import numpy as np
+
+        return np.minimum(left, right)
+    return min(left, right)
+
+
+def _root(variance: Any) -> Any:
+    return variance**0.5 if hasattr(variance, "dtype") else sqrt(variance)

@@ -1,0 +1,166 @@
+"""``sc``: a context whose jobs run here, in this process, on the files of one directory.
+
+It compiles, pickles and unpickles as the cluster does; what it lacks is processes. Tests of the API run on it in
+milliseconds; ``SIMSPARK_API_MASTERS="local[2];local-cluster[2,1,512]"`` in the environment adds real ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simspark.driver.node import Node
+from simspark.driver.rdd.sources import Sources
+from simspark.driver.stages import compile_job
+from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches
+from simspark.publib.errors import BlockError, FetchFailed
+from simspark.publib.lineage.program import run_program
+from simspark.publib.lineage.shared import Accumulator
+from simspark.publib.lineage.task import FileRef, MapDone, SegmentRef, Sink, TaskRun
+from simspark.publib.wire import payload
+
+
+class Files:
+    """A data plane: all files are in one directory."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.outputs: dict[int, list[FileRef]] = {}
+        self._scratch = itertools.count()
+
+    def read(self, refs: Sequence[SegmentRef]) -> Iterator[list[Any]]:
+        for ref in refs:
+            path = os.path.join(self.directory, ref.file.name)
+            try:
+                with SegmentFile(path) as file:
+                    yield from decode_batches(bytearray(file.segment(ref.segment)), path)
+            except BlockError as error:
+                raise FetchFailed(*ref.file, ref.shuffle, ref.map_index, str(error)) from error
+
+    def map_outputs(self, shuffle: int) -> Sequence[FileRef]:
+        return self.outputs[shuffle]
+
+    def create(self, name: str) -> SegmentWriter:
+        return SegmentWriter(os.path.join(self.directory, name))
+
+    def scratch(self) -> str:
+        return os.path.join(self.directory, f"scratch-{next(self._scratch)}")
+
+    def may_commit(self, task_id: int) -> bool:
+        return True
+
+
+class Cache:
+    """Cached partitions, as lists; ``computed`` says which were computed, in order."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[int, int], list[Any]] = {}
+        self.computed: list[tuple[int, int]] = []
+
+    def get(self, rdd: int, partition: int) -> list[Any] | None:
+        return self.kept.get((rdd, partition))
+
+    def keep(self, rdd: int, partition: int, rows: Iterator[Any], level: int, task: TaskRun) -> list[Any]:
+        self.computed.append((rdd, partition))
+        self.kept[rdd, partition] = list(rows)
+        return self.kept[rdd, partition]
+
+
+class HereContext(Sources):
+    """Runs compiled stages one task after another, in this thread."""
+
+    def __init__(self, directory: str) -> None:
+        self.files = Files(directory)
+        self.cache = Cache()
+        self.accumulators: dict[int, Accumulator[Any]] = {}
+        self.forgotten: list[tuple[str, int]] = []
+        self.jobs: list[tuple[str, list[int]]] = []
+        self.stages_run: list[int] = []
+        self.parallelism = 0
+        self._ids = {kind: itertools.count() for kind in ("rdd", "shuffle", "stage", "broadcast", "accumulator")}
+        self._tasks = itertools.count()
+
+    defaultParallelism = property(lambda self: self.parallelism or 2)
+    reduce_parallelism = property(lambda self: self.parallelism)
+
+    def next_id(self, kind: str) -> int:
+        return next(self._ids[kind])
+
+    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
+        file = self.files.create(name)
+        for index, rows in enumerate(slices):
+            file.append(index, list(rows))
+        file.commit()
+
+    def put_broadcast(self, broadcast_id: int, value: Any) -> int:
+        return 1
+
+    def add_accumulator(self, accumulator: Accumulator[Any]) -> None:
+        self.accumulators[accumulator.aid] = accumulator
+
+    def forget(self, kind: str, number: int) -> None:
+        self.forgotten.append((kind, number))
+
+    def unpersist_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        self.forgotten.append(("broadcast", broadcast_id))
+
+    def destroy_broadcast(self, broadcast_id: int, blocking: bool) -> None:
+        self.forgotten.append(("broadcast", broadcast_id))
+
+    def run_node(self, node: Node, sink: Sink, partitions: Sequence[int] | None, operation: str) -> list[Any]:
+        job = compile_job(node, sink, next_stage=lambda: self.next_id("stage"), name=operation)
+        wanted = list(range(node.partitions) if partitions is None else partitions)
+        self.jobs.append((operation, wanted))
+        for stage in job.stages[:-1]:
+            if stage.shuffle not in self.files.outputs:
+                done = [self._run(job, stage.stage, part) for part in range(stage.partitions)]
+                self.files.outputs[stage.shuffle] = [FileRef("here", each.name) for each in done]
+        return [self._run(job, job.stages[-1].stage, part).value for part in wanted]
+
+    def _run(self, job: Any, stage: int, partition: int) -> Any:
+        program = payload.load(job.programs[stage]())
+        split = payload.load(payload.dump(job.split(stage, partition)))
+        task = TaskRun(job_id=0, stage_id=stage, stage_attempt=0, partition=partition, attempt=0,
+                       task_id=next(self._tasks), data=self.files, cache=self.cache)
+        self.stages_run.append(stage)
+        done = run_program(program, split, task)
+        for accumulator, update in task.accumulated.items():
+            self.accumulators[accumulator].merge(update)
+        if isinstance(done, MapDone):
+            return done
+        return type(done)(payload.load(_dumped(done.value)))
+
+
+def _dumped(value: Any) -> bytes:
+    import cloudpickle
+
+    return cloudpickle.dumps(value)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "sc" in metafunc.fixturenames:
+        masters = [name for name in os.environ.get("SIMSPARK_API_MASTERS", "").split(";") if name]
+        metafunc.parametrize("sc", ["here", *masters], indirect=True)
+
+
+@pytest.fixture
+def sc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if request.param == "here":
+        directory: Path = tmp_path_factory.mktemp("here")
+        yield HereContext(str(directory))
+        return
+    from simspark import SparkContext
+
+    with SparkContext(request.param, request.node.name) as context:
+        yield context
+
+
+@pytest.fixture
+def here(tmp_path_factory: pytest.TempPathFactory) -> HereContext:
+    """The context that runs jobs in this process, for tests that look at what it did."""
+    return HereContext(str(tmp_path_factory.mktemp("here")))

@@ -1,0 +1,40 @@
+"""The examples in the docstrings of the public API run and give what they show."""
+
+from __future__ import annotations
+
+import doctest
+from typing import Any
+
+import pytest
+
+from simspark import RDD, SparkConf, StatCounter
+from simspark.driver.rdd.sources import Sources
+
+EXAMPLES = [
+    test
+    for owner in (RDD, Sources, SparkConf, StatCounter)
+    for kind in (owner.__mro__ if owner is RDD else [owner])
+    if kind.__module__.startswith("simspark.")
+    for test in doctest.DocTestFinder(recurse=True, exclude_empty=True).find(
+        kind, kind.__name__, module=False, globs={}
+    )
+    if test.examples
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.name for example in EXAMPLES])
+def test_example_gives_what_it_shows(example: doctest.DocTest, sc: Any) -> None:
+    broadcasts = "broadcast" in example.name and type(sc).__name__ == "HereContext"
+    if broadcasts:
+        pytest.skip("broadcasts are read by executors")
+    example.globs = {"sc": sc, "SparkConf": SparkConf, "StatCounter": StatCounter}
+    texts: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    runner.run(example, out=texts.append)
+    assert not texts, "".join(texts)
+
+
+def test_every_public_method_has_an_example() -> None:
+    shown = {example.name.rpartition(".")[2] for example in EXAMPLES}
+    public = {name for name in dir(RDD) if not name.startswith("_")}
+    assert public - shown == set()
