@@ -15,15 +15,14 @@ from collections.abc import Sequence
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def adopt() -> bool:
-    """Become the parent of every orphan below this process. Always True: it is tried once."""
+def adopt() -> None:
+    """Become the parent of every orphan below this process, where the system allows it."""
     import ctypes
 
     try:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     except (AttributeError, OSError):
-        pass
-    return True
+        return
 
 
 def kill_of(marks: Sequence[tuple[str, str]]) -> None:

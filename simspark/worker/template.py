@@ -46,7 +46,6 @@ from simspark.worker.executor import service
 KILL_AFTER_TERM_S = 1.0
 SWEEP_S = 2.0
 PARENT_CHECK_S = 1.0
-SETTLE_S = 0.05
 READ_BYTES = 1 << 16
 READS_PER_TURN = 16
 FORWARD_BACKLOG_BYTES = 128 << 10
@@ -80,7 +79,6 @@ class Template:
         self._over: list[tuple[str, str]] = []
         self._run_directory = ""
         self._forks = 0
-        self._adopts_orphans = False
         self._closing = False
         self.told_to_end = False
         self._life_reads, self._life_writes = os.pipe()
@@ -101,9 +99,6 @@ class Template:
 
     def _turn(self) -> None:
         ready = [fd for fd, _ in self._poll.poll(int(self._wait_s() * 1000))]
-        if not ready and self._forks and not self._adopts_orphans:
-            self._adopts_orphans = orphans.adopt()
-            gc.freeze()
         if self._wake_reads in ready:
             _drain(self._wake_reads)
         self._drain_outputs(set(ready))
@@ -115,8 +110,6 @@ class Template:
         self._closing = self._closing or self._parent_fd in ready or os.getppid() != self._parent
 
     def _wait_s(self) -> float:
-        if self._forks and not self._adopts_orphans:
-            return SETTLE_S
         busy = self._channel.unsent_bytes or any(child.doomed_at for child in self._children.values())
         return 0.1 if busy else PARENT_CHECK_S
 
@@ -262,8 +255,6 @@ class Template:
     def _sweep(self) -> None:
         """Kill everything below this process. Bounded."""
         deadline = self._clock.now() + SWEEP_S
-        if self._forks and not self._adopts_orphans:
-            orphans.adopt()
         for process in list(self._children):
             _kill_group(process, signal.SIGKILL)
         while _reap_all() and self._clock.now() < deadline:
@@ -278,6 +269,7 @@ def main(parent: int) -> None:
     if os.getsid(0) != os.getpid():
         os.setsid()
     os.chdir("/")
+    orphans.adopt()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     template = Template(Channel(CHILD_READS_FD, CHILD_WRITES_FD), parent)
     for signal_number in (signal.SIGTERM, signal.SIGHUP):

@@ -15,7 +15,7 @@ from simspark.publib.blocks.app_directory import AppDirectory
 from simspark.publib.clock import SystemClock
 from simspark.publib.lineage.program import Program
 from simspark.publib.service import Loop
-from simspark.publib.template_client import ExecutorStart, Exited, Printed, TemplateClient
+from simspark.publib.template_client import ExecutorStart, Exited, Printed, TemplateClient, TemplateEnded
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import Owner
 from simspark.publib.wire.transport import Listener, local_identity
@@ -41,6 +41,7 @@ class MiniDriver:
         self.said = SimpleQueue()
         self.exits = SimpleQueue()
         self.lost = SimpleQueue()
+        self.joined = threading.Condition()
         self.printed = []
         self.peers = {}
         self.tasks = 0
@@ -57,11 +58,14 @@ class MiniDriver:
         ))  # fmt: skip
 
     def _template_says(self):
+        fd = self.template.fileno()
         for event in self.template.on_readable():
             if isinstance(event, Exited):
                 self.exits.put(event)
             elif isinstance(event, Printed):
                 self.printed.append(event.text)
+            elif isinstance(event, TemplateEnded):
+                self.loop.remove_fd(fd)
 
     def _handle(self, event):
         match event:
@@ -74,12 +78,17 @@ class MiniDriver:
                 ))  # fmt: skip
                 self.listener.send(peer, messages.Owners((own._replace(owner="driver"),)))
                 self.hellos.put(hello)
+                with self.joined:
+                    self.joined.notify_all()
             case machine.Received(_, message):
                 self.said.put(message)
             case machine.PeerLost(peer, reason):
                 self.lost.put((peer, reason))
 
     def send(self, message, executor="e0"):
+        """Send once the executor is there."""
+        with self.joined:
+            assert self.joined.wait_for(lambda: executor in self.peers, WAIT_S)
         self.loop.post(lambda: self.listener.send(self.peers[executor], message))
 
     def launch(self, program, splits, executor="e0", known=False, job=1):
@@ -111,6 +120,13 @@ class MiniDriver:
         tasks = self.launch(Program(Call(function), Give()), list(splits), **more)
         reports = self.reports(len(tasks))
         return [reports[task] for task in tasks]
+
+    def launch_only(self, function, split=0, **more):
+        """Start one task and do not wait for it; its number."""
+        return self.launch(Program(Call(function), Give()), [split], **more)[0]
+
+    def template_kill(self, executor):
+        self.loop.post(lambda: self.template.kill(executor, "the test wants it"))
 
     def nothing_said(self):
         try:

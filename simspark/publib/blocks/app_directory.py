@@ -80,14 +80,22 @@ def free_bytes(path: str) -> int:
 
 
 def remove_matching(directory: str, prefixes: tuple[str, ...]) -> int:
-    """Remove the files of a directory whose names start with one of these; returns how many."""
+    """Remove the files of a directory whose names start with one of these; returns how many.
+
+    A prefix that ends with a digit stands for that number: ``broadcast-1`` is not the start of ``broadcast-12``.
+    """
     if not prefixes:
         return 0
     removed = 0
     for name in os.listdir(directory):
-        if name.startswith(prefixes) and name != OWNER_FILE:
+        if name != OWNER_FILE and any(_starts(name, prefix) for prefix in prefixes):
             removed += _unlink(os.path.join(directory, name))
     return removed
+
+
+def _starts(name: str, prefix: str) -> bool:
+    cut_number = prefix[-1:].isdigit() and name[len(prefix) : len(prefix) + 1].isdigit()
+    return name.startswith(prefix) and not cut_number
 
 
 def remove_tree(path: str) -> None:

@@ -72,9 +72,9 @@ class Programs:
         """The program; None when it was let go. Raises what unpickling it raises."""
         with self._lock:
             held = self._held.get(digest)
-            if held is None or isinstance(held, Program):
-                return held
-            program: Program = payload.load(held)
+            if held is None:
+                return None
+            program: Program = held if isinstance(held, Program) else payload.load(held)
             self._held[digest] = program
             self._held.move_to_end(digest)
             return program

@@ -47,6 +47,15 @@ def test_files_are_removed_by_the_start_of_their_name_but_never_the_owner_file(t
     assert os.listdir(tmp_path) == []
 
 
+def test_a_prefix_that_ends_with_a_number_means_that_number(tmp_path):
+    made = AppDirectory.create(str(tmp_path), "app-1")
+    for name in ("broadcast-1", "broadcast-12", "broadcast-1.4711.tmp"):
+        with open(made.file(name), "wb"):
+            pass
+    assert made.remove_matching(["broadcast-1"]) == 2
+    assert sorted(os.listdir(made.path)) == [".owner", "broadcast-12"]
+
+
 def test_a_root_that_others_may_write_to_is_refused(tmp_path):
     root = tmp_path / "open"
     root.mkdir()
