@@ -7,7 +7,8 @@ objects were first seen: rows with NaN keys are the one case where values of a k
 Memory is bounded by the task's budget in one of two ways. Where groups are of fixed size (numbers, tuples of them,
 arrays) the groups that are in memory stay there and go on taking values, and rows whose key found no room are
 spilled and folded later: so every value is added in the order of the rows, and not even the rounding of a float
-depends on whether something was spilled (NaN keys excepted: those groups are merged). Where groups may grow (lists,
+depends on whether something was spilled (NaN keys excepted: those groups are merged). Should such groups outgrow
+twice the budget all the same, they are put before the spilled rows of their keys. Where groups may grow (lists,
 sets, strings) they are spilled themselves, and merged with ``merge_combiners``, which must then be associative, as
 everywhere in Spark.
 """
@@ -124,18 +125,26 @@ def fold_nans(groups: Groups, merge_combiners: Callable[[Any, Any], Any]) -> Any
     return nans[0] if nans else None
 
 
+class _Begun(NamedTuple):
+    """A group among spilled values: what the values before them came to."""
+
+    group: Any
+
+
 class _Combiner:
     """The groups of one task, and what of them was spilled."""
 
     def __init__(self, create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
                  merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> None:
+        self._budget_bytes = task.memory_budget_bytes
         self._merge = merge
         self._merge_combiners = merge_combiners
         self._lists = merge in {append_value, extend_list}
         self._absorb = _absorber(create, merge)
         self._groups: Groups = defaultdict(list) if self._lists else {}
         self._runs = BucketRuns(task, identity, merge_combiners)
-        self._homeless = BucketRuns(task, create, merge)
+        self._homeless = BucketRuns(task, lambda content: content.group if type(content) is _Begun
+                                    else create(content), merge)
         self._pending: list[tuple[Any, Any]] = []
         self._full = False
         self._nan: Any = None
@@ -154,9 +163,9 @@ class _Combiner:
                 pending.append((key, value))
 
     def held_bytes(self, seen: int) -> int:
-        """What counts against the budget: the groups, or four times the rows whose keys found no room."""
+        """What counts against the budget: the groups, or rows without a place four times and the groups half."""
         if self._full:
-            return 4 * estimate_list(self._pending)
+            return max(4 * estimate_list(self._pending), estimate_groups(self._groups) // 2)
         if not self._lists:
             return estimate_groups(self._groups)
         count = seen if self._merge is append_value else sum(map(len, self._groups.values()))
@@ -167,6 +176,9 @@ class _Combiner:
         if self._full:
             self._homeless.spill(self._pending)
             self._pending.clear()
+            if estimate_groups(self._groups) > 2 * self._budget_bytes:
+                self._homeless.spill_first(self._groups, _Begun)
+                self._groups.clear()
             return
         self._nan = fold_nans(self._groups, self._merge_combiners)
         if not self._runs and not self._lists and _fixed_size(self._groups):

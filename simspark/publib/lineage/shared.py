@@ -101,7 +101,7 @@ class BroadcastValues:
     """The values of broadcasts that this process has read; any task thread may ask."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # unpickling a value may read another broadcast
         self._values: dict[int, Any] = {}
         self._reader: Callable[[int, int], Any] | None = None
 

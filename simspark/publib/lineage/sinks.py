@@ -14,7 +14,7 @@ from itertools import count, islice
 from operator import length_hint
 from typing import Any, NamedTuple
 
-from simspark.publib.blocks.segments import encode_rows_inline, storage_fault
+from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, storage_fault, write_rows
 from simspark.publib.lineage.aggregation import Aggregator
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
 from simspark.publib.lineage.sorting import Ordering, cut_at_bounds
@@ -63,9 +63,7 @@ class ShuffleWrite(NamedTuple):
 
         def write(file: FileSink) -> list[int]:
             return [
-                sum(file.append(number, rows[at : min(at + task.batch_rows, stop)])
-                    for at in range(start, stop, task.batch_rows))
-                if start < stop else file.append(number, [])
+                write_rows(file, number, iter(rows[start:stop]), task.batch_rows)
                 for number, (start, stop) in enumerate(zip(starts, ends, strict=True))
             ]
 
@@ -114,8 +112,9 @@ class _Buckets:
     def _settle(self, batch: list[Any], window: int) -> int:
         """Encode and spill as needed after a batch; how many rows to take next."""
         added = estimate_list(batch, _BATCH_SAMPLES)
+        frame_rows = min(self._task.batch_rows, FRAME_TARGET_BYTES * len(batch) // added)
         for number, rows in enumerate(self._rows):
-            if len(rows) >= self._task.batch_rows:
+            if rows and len(rows) >= frame_rows:
                 self._encode(number)
         budget = self._task.memory_budget_bytes
         if self._frame_bytes + sum(map(len, self._rows)) * added // len(batch) > budget:

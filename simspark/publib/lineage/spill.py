@@ -90,7 +90,7 @@ def windows(rows: Iterator[Any], budget_bytes: int, held: Callable[[int], int],
     ``held`` gives bytes for the number of rows since the last spill. Windows grow to twice what was read, but end
     where the budget will be reached if what is held goes on growing as it did.
     """
-    seen, window = 0, FIRST_WINDOW_ROWS
+    seen, window, rows = 0, FIRST_WINDOW_ROWS, iter(rows)
     for first in rows:
         yield chain((first,), islice(rows, window - 1))
         seen += window
@@ -155,15 +155,21 @@ class BucketRuns:
         return bool(self._runs)
 
     def spill(self, pairs: Iterable[tuple[Any, Any]]) -> None:
-        """Write one run."""
+        """Write one run, after all others."""
+        self._count += self._write(pairs, self._count, len(self._runs))
+
+    def spill_first(self, groups: dict[Any, Any], content: Callable[[Any], Any]) -> None:
+        """Write one run that counts as before all others: content(group) for each group. Once."""
+        pairs = ((key, content(group)) for key, group in groups.items())
+        self._write(pairs, -len(groups), 0)
+
+    def _write(self, pairs: Iterable[tuple[Any, Any]], ordinal: int, place: int) -> int:
         buckets: list[list[tuple[int, Any, Any]]] = [[] for _ in range(BUCKETS)]
-        ordinal = self._count
-        for key, content in pairs:
+        for number, (key, content) in enumerate(pairs, ordinal):
             bucket = hash(key) % BUCKETS if key == key else 0  # noqa: PLR0124 - NaN
-            buckets[bucket].append((ordinal, key, content))
-            ordinal += 1
-        self._count = ordinal
-        self._runs.append(Run(self._task).write(map(iter, buckets)))
+            buckets[bucket].append((number, key, content))
+        self._runs.insert(place, Run(self._task).write(map(iter, buckets)))
+        return sum(map(len, buckets))
 
     def merged(self) -> Iterator[tuple[Any, Any]]:
         """Each key once, with its group, in first-seen order."""

@@ -134,10 +134,10 @@ def test_values_of_the_main_script_travel_by_value(tmp_path: Path) -> None:
         "from simspark.publib.blocks.segments import SegmentWriter\n"
         "class Point:\n    def __init__(self, x): self.x = x\n    def double(self): return 2 * self.x\n"
         f"writer = SegmentWriter({str(tmp_path / 'file')!r})\n"
-        "writer.append(0, [Point(21), lambda: 'called'])\nwriter.commit()\n")
+        "writer.append(0, [Point(21)])\nwriter.append(0, [lambda: 'called'])\nwriter.commit()\n")
     root = str(Path(__file__).parents[4])
     subprocess.run([sys.executable, str(script)], check=True, timeout=60, env={**os.environ, "PYTHONPATH": root})
-    point, function = read(str(tmp_path / "file"))[0][0]
+    (point,), (function,) = read(str(tmp_path / "file"))[0]
     assert (point.double(), function()) == (42, "called")
 
 

@@ -16,7 +16,7 @@ from simspark.publib.lineage.aggregation import Aggregator, grouping, is_additio
 from simspark.publib.lineage.shuffle_read import CoGroupRead, JoinRead
 from simspark.publib.lineage.sorting import Ordering
 from simspark.publib.lineage.sources import CartesianSource, SliceSource
-from simspark.publib.lineage.spill import Replay, estimate_bytes, estimate_list
+from simspark.publib.lineage.spill import BucketRuns, Replay, estimate_bytes, estimate_list
 from simspark.publib.lineage.task import TaskRun
 from tests.unit.publib.planes import FilesPlane, task_on
 
@@ -89,6 +89,19 @@ def test_merging_lists_is_the_same_spilled_or_not_and_leaves_the_rows_alone(rows
     assert [(repr(k), c) for k, c in without] == [
         (repr(k), [v for values in group for v in values]) for k, group in groups_of(rows).values()]
     assert repr(rows) == before
+
+
+def test_groups_that_grow_against_expectation_are_bounded_too(tmp_path: Any, monkeypatch: Any) -> None:
+    evicted: list[int] = []
+    spill_first = BucketRuns.spill_first
+    monkeypatch.setattr(BucketRuns, "spill_first", lambda runs, groups, content: (
+        evicted.append(len(groups)), spill_first(runs, groups, content)))
+    growing = Aggregator(lambda v: v, lambda c, v: [c, v] if isinstance(c, int) else [*c, v], lambda a, b: 1 / 0)
+    rows = [(n, n) for n in range(100)] + [(n % 120, n) for n in range(1000)]
+    plane = FilesPlane(str(tmp_path))
+    answer = list(growing.combine_values(iter(rows), task_on(plane, budget_bytes=6_000)))
+    assert len(evicted) == 1 and evicted[0] > 10
+    assert answer == list(growing.combine_values(iter(rows), task_on(plane, budget_bytes=HUGE)))
 
 
 def test_tiny_budgets_do_spill(tmp_path: Any) -> None:
