@@ -205,7 +205,11 @@ def _worth_moving(need: Need, slots: dict[str, int], entry: Held) -> bool:
 
 
 class Shortage(NamedTuple):
-    """Why an application has less than it asked for; ``unmet`` when even idle workers could not give one."""
+    """Why an application has less than it asked for.
+
+    ``unmet`` when more cannot come even if all other applications end: it has none and no worker could hold
+    one, or it has all that fit. Who waits behind others, or for a first worker, is not unmet.
+    """
 
     text: str
     unmet: bool
@@ -223,7 +227,7 @@ def explain(need: Need, seats: Sequence[Seat], held: int, others: Sequence[str])
     total = _count(sum(seat.slots for seat in able), "slot")
     if held >= room:
         text = f"{asks}: the cluster has {total}, and this application has all that fit"
-        return Shortage(text, unmet=False)
+        return Shortage(text, unmet=True)
     away = sum(not seat.usable for seat in able)
     silent = f", {_count(away, 'worker')} not answering" if away else ""
     used = sum(seat.slots - seat.free_slots for seat in able)

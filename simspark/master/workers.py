@@ -18,7 +18,7 @@ from simspark.publib.machine import Accept, Close, PeerJoined, Refuse
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import HeldExecutor, RegisterWorker
 
-CLEAN_CLOSE = "closed"
+CLEAN_CLOSE = "closed"  # the code with which a session ends that the other side ended in an orderly way
 
 
 class WorkerDesk:
@@ -180,7 +180,7 @@ class WorkerDesk:
     def lost(self, worker: Worker, reason: str) -> None:
         """Its session is over. One that hung up itself has left with its executors."""
         self._ledger.workers.detach(worker)
-        if reason == CLEAN_CLOSE:
+        if reason.partition(":")[0] == CLEAN_CLOSE:
             self._bury(worker, f"worker {worker.worker} has left")
 
     # ── rounds ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,7 @@ from simspark.publib.machine import (
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSpec
 from simspark.worker.supervision import (
+    HEARTBEAT,
     MASTER,
     PHASES,
     Dial,
@@ -55,7 +56,7 @@ __all__ = [
     "ShutDown", "StartExecutors", "StopExecutor", "WorkerCore", "WorkerSettings",
 ]  # fmt: skip
 
-HEARTBEAT, DRAINED = "heartbeat", "drained"
+DRAINED = "drained"
 KEPT_EXITS = 1000
 
 

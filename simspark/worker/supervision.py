@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSpec
 
 MASTER = "master"
+HEARTBEAT = "heartbeat"
 
 
 class WorkerSettings(NamedTuple):

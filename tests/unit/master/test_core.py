@@ -325,7 +325,7 @@ class TestLateAndDead:
 
     def test_a_worker_that_hangs_up_is_gone_at_once(self, bench):
         self.hosting(bench)
-        bench.lose("p2", "closed")
+        bench.lose("p2", "closed: worker has left")
         assert self.states(bench) == [("w2", 1, "dead")]
         assert bench.tables() == (1, 1, 2)
 

@@ -143,7 +143,7 @@ class TestExplanations:
     def test_it_has_all_there_is(self):
         said = explain(need("a", 6), [seat("w1", free_slots=0)], 2, [])
         assert said.text.endswith("(has 2): the cluster has 2 slots, and this application has all that fit")
-        assert not said.unmet
+        assert said.unmet
 
     def test_too_many_cores_for_any_worker(self):
         said = explain(need("a", 1, cores=8), [seat("w1", slots=4), seat("w2")], 0, [])
