@@ -1,4 +1,4 @@
-"""One question to a master, for command lines: who is there, and how is it?"""
+"""One question to a master, for command lines: who is there, and how they are."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from simspark.publib.service import Loop
 from simspark.publib.wire import codec, envelope, probe, sockets
 from simspark.publib.wire.envelope import LocalIdentity, Opening
 from simspark.publib.wire.keys import ClientKeys
-from simspark.publib.wire.session import Session, SessionLimits, State
+from simspark.publib.wire.session import DEFAULT_LIMITS, Session, SessionLimits, State
 
 ACK_DELAY_S = 0.05
 RESUME_WINDOW_S = 15.0
@@ -36,17 +36,33 @@ CUT_SHORT_S = 1.5
 CUT_SHORT_LIMIT = 3
 GONE_S = 3.0
 RECEIVED_AT_ONCE = 200
-EVENTS = (sockets.CONNECTED | sockets.CLOSED_EVENT | sockets.DISCONNECTED | sockets.FAILED_NO_DETAIL
-          | sockets.FAILED_PROTOCOL | sockets.FAILED_AUTH)  # fmt: skip
+EVENTS = (
+    sockets.CONNECTED
+    | sockets.HANDSHAKE_SUCCEEDED
+    | sockets.CLOSED_EVENT
+    | sockets.DISCONNECTED
+    | sockets.FAILED_NO_DETAIL
+    | sockets.FAILED_PROTOCOL
+    | sockets.FAILED_AUTH
+)
 
 
 class Dialer:
     """See the top of the module. Made by any thread, then of the loop's alone; dials when the loop gets it."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, me: LocalIdentity, hello: Any,
-                 curve: ClientKeys | None, connect_timeout_s: float, *, resume_window_s: float = RESUME_WINDOW_S,
-                 limits: SessionLimits = SessionLimits(),  # noqa: B008
-                 heartbeats: sockets.Heartbeats = sockets.Heartbeats()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        me: LocalIdentity,
+        hello: Any,
+        curve: ClientKeys | None,
+        connect_timeout_s: float,
+        *,
+        resume_window_s: float = RESUME_WINDOW_S,
+        limits: SessionLimits = DEFAULT_LIMITS,
+        heartbeats: sockets.Heartbeats = sockets.DEFAULT_HEARTBEATS,
+    ) -> None:
         self._tcp = sockets.is_tcp(endpoint)
         if self._tcp:
             sockets.split_tcp(endpoint)
@@ -70,6 +86,7 @@ class Dialer:
         self._retry_s = RETRY_FIRST_S
         self._attempt_at = 0.0
         self._connected = False
+        self._shaken = False
         self._cut_short = 0
         self._refused_since: float | None = None
         self._probing = False
@@ -148,7 +165,7 @@ class Dialer:
         assert self._loop is not None
         self._discard()
         self._attempt_at = self._loop.clock.now()
-        self._connected = False
+        self._connected = self._shaken = False
         self._socket = socket = self._make_socket()
         self._monitor = sockets.Monitor(self._context, socket, EVENTS)
         self._loop.add_fd(socket, self._handle_readable)
@@ -188,6 +205,8 @@ class Dialer:
         for event, _ in self._monitor.drain():
             if event == sockets.CONNECTED:
                 self._connected = True
+            elif event == sockets.HANDSHAKE_SUCCEEDED:
+                self._shaken = True
             else:
                 socket = self._socket
                 self._handle_readable()
@@ -213,10 +232,10 @@ class Dialer:
         if self._session.state is State.AWAY and refused and now - (self._refused_since or now) >= GONE_S:
             self._lose(sockets.NO_PEER, f"nobody listens at {self.endpoint} any more")
         elif self._session.state is not State.OVER:
-            self._retry(event, now)
+            self._retry(now)
 
-    def _retry(self, event: int, now: float) -> None:
-        if event in {sockets.FAILED_NO_DETAIL, sockets.FAILED_PROTOCOL} and now - self._attempt_at < CUT_SHORT_S:
+    def _retry(self, now: float) -> None:
+        if self._connected and not self._shaken and now - self._attempt_at < CUT_SHORT_S:
             self._cut_short += 1
             if self._cut_short >= CUT_SHORT_LIMIT and self._session.state is State.OPENING:
                 self._probe()
@@ -322,7 +341,7 @@ class Dialer:
     def _handle_too_late(self) -> None:
         """The session did not open in time: find out why, then say so."""
         self._late = True
-        if self._connected and self._socket is not None:
+        if self._shaken and self._socket is not None:
             self._lose(sockets.NO_PEER, f"{self.endpoint} did not answer the hello in {self._connect_timeout_s:g} s")
         else:
             self._probe()
@@ -343,14 +362,12 @@ class Dialer:
         self._cut_short = 0
         if self._session.state is not State.OPENING:
             return
-        if found is probe.Found.OUR_KIND and (not self._late or not self._connected):
-            text = "closed the connection at once: it has other keys than the ones given here"
-            if self._late:
-                text = f"did not let us in within {self._connect_timeout_s:g} s"
-            code = sockets.NO_PEER if self._late else sockets.ACCESS_REFUSED
-            self._lose(code, f"{self.endpoint} {text}")
-        elif found is probe.Found.SOMETHING_ELSE or self._late:
-            self._lose(sockets.NO_PEER, f"{self.endpoint}: {found.value} (tried for {self._connect_timeout_s:g} s)")
+        tried = f"(tried for {self._connect_timeout_s:g} s)" if self._late else ""
+        if found is probe.Found.OUR_KIND and not self._late:
+            text = f"{self.endpoint} closed the connection at once: it has other keys than the one given for it here"
+            self._lose(sockets.ACCESS_REFUSED, text)
+        elif self._late or found in {probe.Found.SOMETHING_ELSE, probe.Found.MUTE}:
+            self._lose(sockets.NO_PEER, f"{self.endpoint}: {found.value} {tried}".strip())
 
     def _ask(self, question: Callable[[], Any], take: Callable[[Any], None]) -> None:
         """Have a question that blocks answered on a thread of its own; the answer is taken in the loop."""

@@ -24,7 +24,7 @@ import zmq
 from simspark.publib.errors import AccessRefused, ConfigError
 
 ROLES = ("worker", "driver")
-TOKEN_PREFIX = "simspark1."
+TOKEN_PREFIX = "simspark1."  # noqa: S105 (how every token starts)
 CHECKSUM_BYTES = 4
 KEY_BYTES = 32
 Z85_LENGTH = 40
@@ -182,6 +182,8 @@ class KeyRing:
                 f"no key {path}: start a master on this machine, or set SIMSPARK_TOKEN to a token"
                 " that `simspark keys issue` printed there"
             ) from error
+        except AccessRefused:
+            raise
         except (OSError, UnicodeDecodeError) as error:
             raise AccessRefused(f"cannot read the key {path}: {getattr(error, 'strerror', 'not text')}") from error
 

@@ -27,7 +27,7 @@ from simspark.publib.wire import codec, envelope, sockets, zap
 from simspark.publib.wire.connections import Connections
 from simspark.publib.wire.envelope import LocalIdentity, Opening
 from simspark.publib.wire.keys import ServerKeys
-from simspark.publib.wire.session import Session, SessionLimits, State
+from simspark.publib.wire.session import DEFAULT_LIMITS, Session, SessionLimits, State
 
 RECEIVED_AT_ONCE = 200
 ACK_DELAY_S = 0.05
@@ -63,10 +63,18 @@ class _Peer:
 class Listener:
     """See the top of the module. Made by any thread, then of the loop's alone."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, me: LocalIdentity,
-                 curve: ServerKeys | None, authenticator: zap.Authenticator | None, *,
-                 resume_window_s: float = RESUME_WINDOW_S, limits: SessionLimits = SessionLimits(),  # noqa: B008
-                 heartbeats: sockets.Heartbeats = sockets.Heartbeats()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        me: LocalIdentity,
+        curve: ServerKeys | None,
+        authenticator: zap.Authenticator | None,
+        *,
+        resume_window_s: float = RESUME_WINDOW_S,
+        limits: SessionLimits = DEFAULT_LIMITS,
+        heartbeats: sockets.Heartbeats = sockets.DEFAULT_HEARTBEATS,
+    ) -> None:
         self._tcp = _check_endpoint(endpoint, curve, authenticator)
         self._context = context
         self._me = me
@@ -131,8 +139,14 @@ class Listener:
     def statistics(self) -> ListenerStatistics:
         """Counts so far."""
         duplicates = sum(peer.session.duplicates for peer in self._peers.values())
-        return ListenerStatistics(len(self._peers), self._connections.waiting, self._refused, self._malformed,
-                                  self._connections.dropped, duplicates)
+        return ListenerStatistics(
+            len(self._peers),
+            self._connections.waiting,
+            self._refused,
+            self._malformed,
+            self._connections.dropped,
+            duplicates,
+        )
 
     # ── what the loop calls ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,8 +179,9 @@ class Listener:
 
     # ── setting up ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _set_up(self, curve: ServerKeys | None, authenticator: zap.Authenticator | None,
-                heartbeats: sockets.Heartbeats) -> sockets.Monitor:
+    def _set_up(
+        self, curve: ServerKeys | None, authenticator: zap.Authenticator | None, heartbeats: sockets.Heartbeats
+    ) -> sockets.Monitor:
         sockets.set_options(self._socket, heartbeats)
         self._socket.router_mandatory = True
         self._socket.router_handover = False
@@ -190,7 +205,9 @@ class Listener:
             if error.errno == zmq.EADDRINUSE:
                 raise PortTaken(f"somebody else listens at {endpoint}: choose another port") from error
             raise ConfigError(f"cannot listen at {endpoint}: {error.strerror}") from error
-        return self._socket.getsockopt(zmq.LAST_ENDPOINT).decode("ascii").rstrip("\0")
+        bound = self._socket.get(zmq.LAST_ENDPOINT)
+        assert isinstance(bound, bytes)
+        return bound.decode("ascii").rstrip("\0")
 
     def _release(self) -> None:
         if self._responder is not None:
@@ -275,7 +292,7 @@ class Listener:
             code = sockets.HELLO_FIRST if str(error) == "hello first" else sockets.PROTOCOL
             self._turn_away(route, code, str(error))
         else:
-            role, key = zap.parse_user_id(first.get("User-Id")) if self._tcp else ("", "")
+            role, key = zap.parse_user_id(str(first.get("User-Id"))) if self._tcp else ("", "")
             self._handle_hello(route, fd, role, key, opening)
 
     def _handle_hello(self, route: bytes, fd: int, role: str, key: str, opening: Opening) -> None:
@@ -396,7 +413,7 @@ class Listener:
                     self._go_silent(peer)
 
     def _handle_sweep(self) -> None:
-        drained = not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN
+        drained = not int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN
         if self._connections.sweep(self._now(), drained=drained):
             self._call_in("sweep", 1.0, self._handle_sweep)
 

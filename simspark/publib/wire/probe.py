@@ -7,6 +7,10 @@ is silent, or something else lives there. A plain connection does: whoever speak
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 LOOK_S = 1.0
 ZMTP_FIRST_BYTE = b"\xff"
@@ -17,6 +21,7 @@ class Found(Enum):
 
     OUR_KIND = "it answers"
     SOMETHING_ELSE = "something that is not simspark answers there"
+    MUTE = "something listens there but says nothing (a stopped process, or not simspark)"
     REFUSED = "nobody listens there (connection refused)"
     SILENT = "no answer (the machine is off, or a firewall drops what we send)"
     UNREACHABLE = "no way to that address"
@@ -52,10 +57,19 @@ def look(host: str, port: int) -> Found:
         return Found.NO_NAME
     try:
         with socket.create_connection((number, port), LOOK_S) as connection:
-            return Found.OUR_KIND if connection.recv(1) == ZMTP_FIRST_BYTE else Found.SOMETHING_ELSE
+            return _listen(connection)
     except ConnectionRefusedError:
         return Found.REFUSED
     except TimeoutError:
         return Found.SILENT
     except OSError:
         return Found.UNREACHABLE
+
+
+def _listen(connection: socket.socket) -> Found:
+    try:
+        return Found.OUR_KIND if connection.recv(1) == ZMTP_FIRST_BYTE else Found.SOMETHING_ELSE
+    except TimeoutError:
+        return Found.MUTE
+    except OSError:
+        return Found.SOMETHING_ELSE

@@ -66,10 +66,13 @@ class SessionLimits(NamedTuple):
     ack_bytes: int = 1 << 20
 
 
+DEFAULT_LIMITS = SessionLimits()
+
+
 class Session:
     """One side of a session. Frames are opaque here; who encodes them asks ``upcoming`` for their numbers."""
 
-    def __init__(self, limits: SessionLimits = SessionLimits()) -> None:  # noqa: B008 (immutable)
+    def __init__(self, limits: SessionLimits = DEFAULT_LIMITS) -> None:
         self.state = State.OPENING
         self.received = 0
         self.duplicates = 0
