@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 
@@ -17,6 +19,19 @@ def version() -> str:
     if found is None:
         raise SystemExit('simspark/_version.py has no line __version__ = "..."')
     return found.group(1)
+
+
+class BuildWithExamples(build_py):
+    """Put the examples into the wheel, where ``simspark demo`` finds them; a checkout has them beside the package."""
+
+    def run(self) -> None:
+        """Copy the package, then the examples."""
+        super().run()
+        if not getattr(self, "editable_mode", False):
+            target = Path(self.build_lib) / "simspark" / "examples"
+            target.mkdir(parents=True, exist_ok=True)
+            for program in sorted((HERE / "examples").glob("*.py")):
+                shutil.copyfile(program, target / program.name)
 
 
 EXTRAS = {
@@ -52,6 +67,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["simspark", "simspark.*"]),
+    cmdclass={"build_py": BuildWithExamples},
     package_data={"simspark": ["py.typed"]},
     install_requires=[
         "click>=8.1.7",
