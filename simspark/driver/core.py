@@ -178,8 +178,8 @@ class SchedulerCore:
             executor.idle_since = self._turn.now
 
     def _handle_timer(self, name: str) -> None:
-        self._turn.rang(name)
-        if not self._watch.ring(name):
+        late_s = self._turn.rang(name)
+        if not self._watch.ring(name, late_s):
             self._demand.ring(name)
 
     def _handle_joined(self, joined: scheduling.ExecutorJoined) -> None:

@@ -45,6 +45,6 @@ class Turn:
         """Whether the timer is under way."""
         return name in self._armed
 
-    def rang(self, name: str) -> None:
-        """The timer rang."""
-        self._armed.pop(name, None)
+    def rang(self, name: str) -> float:
+        """The timer rang: how many seconds after its moment."""
+        return max(0.0, self.now - self._armed.pop(name, self.now))

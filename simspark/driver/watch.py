@@ -18,6 +18,8 @@ SILENT = "silent"
 SLOW = "slow"
 TIMEOUT = "timeout"
 SLOW_LEAST_S = 0.1
+OVERSLEPT_S = 1.0
+JUDGES = frozenset({SILENT, TIMEOUT, CANCELLED})
 
 
 class Watch:
@@ -31,8 +33,15 @@ class Watch:
         self._scheduler = scheduler
         self._outcomes = outcomes
 
-    def ring(self, name: str) -> bool:
-        """A timer rang; False when it is none of these."""
+    def ring(self, name: str, late_s: float) -> bool:
+        """A timer rang; False when it is none of these.
+
+        When it rang late this process was stopped itself: the reports that would speak for the others still wait to
+        be read, so nobody is judged before they had time to be.
+        """
+        if late_s > OVERSLEPT_S and name in JUDGES:
+            self._turn.arm(name, self._turn.now + OVERSLEPT_S)
+            return True
         match name:
             case "silent":
                 self._check_silent()
