@@ -28,8 +28,8 @@ class CappedLog:
         self._left_out = 0
         self._tail = b""
         self._last = b""
-        self._fd = _open(path)
-        self._size = os.fstat(self._fd).st_size if self._fd >= 0 else 0
+        self.fd = _open(path)
+        self._size = os.fstat(self.fd).st_size if self.fd >= 0 else 0
 
     def write(self, data: bytes, now: float) -> bytes:
         """Take what was printed; return the part that was let through, for those who show it."""
@@ -58,9 +58,9 @@ class CappedLog:
         """Write what is still held back and close the file."""
         if self._left_out:
             self._end_flood()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def _leave_out(self, data: bytes) -> None:
         self._left_out += len(data)
@@ -77,10 +77,10 @@ class CappedLog:
         return data
 
     def _put(self, data: bytes) -> None:
-        if self._fd < 0:
+        if self.fd < 0:
             return
         try:
-            os.write(self._fd, data)
+            os.write(self.fd, data)
             self._size += len(data)
             if self._size > FILE_LIMIT_BYTES:
                 self._turn_over()
@@ -88,11 +88,11 @@ class CappedLog:
             return
 
     def _turn_over(self) -> None:
-        os.close(self._fd)
-        self._fd = -1
+        os.close(self.fd)
+        self.fd = -1
         head = f"{self._path}.head"
         os.replace(self._path, f"{self._path}.1" if os.path.exists(head) else head)
-        self._fd = _open(self._path)
+        self.fd = _open(self._path)
         self._size = 0
 
 

@@ -197,7 +197,8 @@ class Template:
         signal.set_wakeup_fd(-1)
         self._channel.close()
         fds = [self._life_writes, self._wake_reads, self._wake_writes, self._parent_fd, output]
-        fds += [child.output_fd for child in self._children.values()]
+        for child in self._children.values():
+            fds += [child.output_fd, child.log.fd]
         for fd in fds:
             if fd >= 0:
                 os.close(fd)
