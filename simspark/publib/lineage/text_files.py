@@ -18,6 +18,7 @@ from simspark.publib.lineage.task import TaskRun
 BLOCK_BYTES = 32 << 20
 SPLIT_SLOP = 1.1
 READ_BYTES = 256 << 10
+SEARCH_BYTES = 64 << 10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CODECS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 
@@ -199,7 +200,7 @@ def _behind_line_end(file: IO[bytes], at: int) -> int:
     """The offset just behind the first LF, CRLF or CR at or after ``at``, or the end of the file."""
     file.seek(at)
     after_cr = False
-    while chunk := file.read(64 << 10):
+    while chunk := file.read(SEARCH_BYTES):
         if after_cr:
             return at + (chunk[:1] == b"\n")
         found = min((place for place in (chunk.find(b"\n"), chunk.find(b"\r")) if place >= 0), default=-1)
@@ -225,15 +226,12 @@ def _line_blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
     carried: list[bytes] = []
     for chunk in chunks:
         cut = max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, len(chunk) - 1)) + 1
-        if carried and carried[-1].endswith(b"\r") and not cut and chunk[:1] != b"\n":
-            yield b"".join(carried)
-            carried = [chunk]
-        elif not cut:
+        if not cut:
             carried.append(chunk)
-        else:
-            carried.append(chunk[:cut])
-            yield b"".join(carried)
-            carried = [chunk[cut:]]
+            continue
+        carried.append(chunk[:cut])
+        yield b"".join(carried)
+        carried = [chunk[cut:]]
     if any(carried):
         yield b"".join(carried)
 

@@ -28,6 +28,7 @@ def lines_of(splits: list[Any], use_unicode: bool = True) -> list[list[Any]]:
 def test_every_line_is_in_exactly_one_split(tmp_path: Path, monkeypatch: Any, content: list[bytes], partitions: int,
                                             read_bytes: int) -> None:
     monkeypatch.setattr(text_files, "READ_BYTES", read_bytes)
+    monkeypatch.setattr(text_files, "SEARCH_BYTES", read_bytes)
     path = tmp_path / "file.txt"
     path.write_bytes(b"".join(content))
     splits = plan_text_splits(list_text_files(str(path)), partitions)
