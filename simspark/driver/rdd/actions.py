@@ -102,7 +102,7 @@ class Actions(Handle[T]):
         >>> sc.parallelize([1, 2, 3, 4]).reduce(lambda a, b: a + b)
         10
         """
-        parts = [value for part in self._run(Reduce(f), "reduce", shown=f) for value in part]
+        parts = [value for part in self._run(Reduce(f), "reduce") for value in part]
         if not parts:
             raise ValueError("Can not reduce() empty RDD")
         return cast(T, reduce(f, parts))
@@ -125,7 +125,7 @@ class Actions(Handle[T]):
         >>> sc.parallelize([1, 2, 3, 4]).fold(0, lambda a, b: a + b)
         10
         """
-        parts = self._run(Fold(zeroValue, op), "fold", shown=op)
+        parts = self._run(Fold(zeroValue, op), "fold")
         return reduce(op, parts, deepcopy(zeroValue))
 
     @action
@@ -136,7 +136,7 @@ class Actions(Handle[T]):
         ...                                     lambda a, b: (a[0] + b[0], a[1] + b[1]))
         (6, 3)
         """
-        parts = self._run(Fold(zeroValue, seqOp), "aggregate", shown=seqOp)
+        parts = self._run(Fold(zeroValue, seqOp), "aggregate")
         return reduce(combOp, parts, deepcopy(zeroValue))
 
     @action
@@ -149,7 +149,7 @@ class Actions(Handle[T]):
         """
         if depth < 1:
             raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
-        parts = self._run(Fold(zeroValue, seqOp), "treeAggregate", shown=seqOp)
+        parts = self._run(Fold(zeroValue, seqOp), "treeAggregate")
         return reduce(combOp, parts) if parts else zeroValue
 
     @action
@@ -161,7 +161,7 @@ class Actions(Handle[T]):
         >>> total.value
         6
         """
-        self._run(Foreach(f), "foreach", shown=f)
+        self._run(Foreach(f), "foreach")
 
     @action
     def foreachPartition(self, f: Callable[[Iterator[T]], Iterable[Any] | None]) -> None:
@@ -172,7 +172,7 @@ class Actions(Handle[T]):
         >>> total.value
         6
         """
-        self._run(ForeachPartition(f), "foreachPartition", shown=f)
+        self._run(ForeachPartition(f), "foreachPartition")
 
     @action
     def countByValue(self) -> dict[T, int]:
@@ -211,7 +211,7 @@ class Actions(Handle[T]):
         if num == 0 or self.getNumPartitions() == 0:
             return []
         function = Ordered(num, key, largest)
-        parts = self._run(function, "top" if largest else "takeOrdered", shown=key)
+        parts = self._run(function, "top" if largest else "takeOrdered")
         return function(0, chain.from_iterable(parts))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
-from simspark.driver.call_site import call_site, function_name
+from simspark.driver.call_site import call_site
 from simspark.driver.dependency import ShuffleDependency
 from simspark.driver.engine import Engine
 from simspark.driver.lifeline import Lifeline
@@ -174,12 +174,11 @@ class Handle(Generic[T]):
     def _rdd(self, node: Node) -> RDD[Any]:
         return cast("RDD[Any]", type(self)(node, self.ctx))
 
-    def _step(self, kind: Callable[..., Any], function: Any, operation: str, keeps_partitioner: bool = False,
-              shown: Any = None) -> RDD[Any]:
-        """This RDD after one step: ``kind(function, label, site)``; ``shown`` is the user's function."""
+    def _step(self, kind: Callable[..., Any], function: Any, operation: str,
+              keeps_partitioner: bool = False) -> RDD[Any]:
+        """This RDD after one step: ``kind(function, label, site)``."""
         site = call_site()
-        shown = function if shown is None else shown
-        step = kind(function, f"{operation}({function_name(shown)})" if shown else operation, str(site))
+        step = kind(function, operation, str(site))
         number = self.ctx.next_id("rdd")
         return self._rdd(StepsNode(number, operation, site, self._node, step, keeps_partitioner))
 
@@ -212,11 +211,10 @@ class Handle(Generic[T]):
             raise ValueError("Number of partitions must be positive.")
         return given
 
-    def _run(self, function: PartitionFunction, operation: str, partitions: Sequence[int] | None = None,
-             shown: Any = None) -> list[Any]:
+    def _run(self, function: PartitionFunction, operation: str,
+             partitions: Sequence[int] | None = None) -> list[Any]:
         """Run a job: ``function(partition, rows)`` of each partition, in their order."""
-        label = f"{operation}({function_name(shown)})" if shown is not None else operation
-        sink = ResultSink(cast(Any, function), label, str(call_site()))
+        sink = ResultSink(cast(Any, function), operation, str(call_site()))
         return self.ctx.run_node(self._node, sink, partitions, operation)
 
 

@@ -119,7 +119,7 @@ class NarrowTransformations(Handle[T]):
         if shuffle:
             dealt = self._step(steps.MapPartitionsWithIndex, fn.Spread(numPartitions), "coalesce")
             placed = dealt._shuffle(HashPartitioner(numPartitions), "coalesce")
-            return placed._step(steps.Map, fn.second, "values", shown=fn.second)
+            return placed._step(steps.Map, fn.second, "values")
         node = CoalescedNode(self.ctx.next_id("rdd"), "coalesce", call_site(), self._node, numPartitions)
         return self._rdd(node)
 

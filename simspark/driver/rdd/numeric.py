@@ -58,7 +58,7 @@ class NumericActions(Handle[T]):
 
     def _extreme(self, choose: Callable[..., T], key: Callable[[T], Any] | None, operation: str) -> T:
         function = choose if key is None else cast(Callable[..., T], Extreme(choose, key))
-        parts = [value for part in self._run(Reduce(function), operation, shown=key) for value in part]
+        parts = [value for part in self._run(Reduce(function), operation) for value in part]
         if not parts:
             raise ValueError("Can not reduce() empty RDD")
         return cast(T, reduce(function, parts))

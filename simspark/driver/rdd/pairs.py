@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from simspark.driver.call_site import call_site, function_name
+from simspark.driver.call_site import call_site
 from simspark.driver.node import DataNode, StepsNode
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
@@ -89,8 +89,7 @@ class PairTransformations(Handle[T]):
         >>> sorted(lists.collect())
         [('a', [1, 2]), ('b', [1])]
         """
-        label = f"combineByKey({function_name(mergeValue)})"
-        aggregator = Aggregator(createCombiner, mergeValue, mergeCombiners, label, str(call_site()))
+        aggregator = Aggregator(createCombiner, mergeValue, mergeCombiners, "combineByKey", str(call_site()))
         return _combined(self, aggregator, "combineByKey", numPartitions, partitionFunc)
 
     def reduceByKey(self: Handle[tuple[K, V]], func: Callable[[V, V], V], numPartitions: int | None = None,
@@ -100,7 +99,7 @@ class PairTransformations(Handle[T]):
         >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).reduceByKey(lambda a, b: a + b).collect())
         [('a', 2), ('b', 1)]
         """
-        aggregator = reducing(func, f"reduceByKey({function_name(func)})", str(call_site()))
+        aggregator = reducing(func, "reduceByKey", str(call_site()))
         return _combined(self, aggregator, "reduceByKey", numPartitions, partitionFunc)
 
     def aggregateByKey(self: Handle[tuple[K, V]], zeroValue: U, seqFunc: Callable[[U, V], U],
@@ -114,9 +113,8 @@ class PairTransformations(Handle[T]):
         >>> sorted(sums.collect())
         [('a', (3, 2)), ('b', (1, 1))]
         """
-        label = f"aggregateByKey({function_name(seqFunc)})"
         created = cast(Any, fn.Created(zeroValue, seqFunc))
-        aggregator = Aggregator(created, seqFunc, combFunc, label, str(call_site()))
+        aggregator = Aggregator(created, seqFunc, combFunc, "aggregateByKey", str(call_site()))
         return _combined(self, aggregator, "aggregateByKey", numPartitions, partitionFunc)
 
     def foldByKey(self: Handle[tuple[K, V]], zeroValue: V, func: Callable[[V, V], V],
@@ -127,9 +125,8 @@ class PairTransformations(Handle[T]):
         >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).foldByKey(0, lambda a, b: a + b).collect())
         [('a', 2), ('b', 1)]
         """
-        label = f"foldByKey({function_name(func)})"
         created = cast(Any, fn.Created(zeroValue, func))
-        aggregator = Aggregator(created, func, func, label, str(call_site()))
+        aggregator = Aggregator(created, func, func, "foldByKey", str(call_site()))
         return _combined(self, aggregator, "foldByKey", numPartitions, partitionFunc)
 
     def groupByKey(self: Handle[tuple[K, V]], numPartitions: int | None = None,
@@ -190,7 +187,7 @@ class PairTransformations(Handle[T]):
         [('a', 2), ('b', 1)]
         """
         reduced: dict[K, V] = {}
-        for part in self._run(ReduceValues(func), "reduceByKeyLocally", shown=func):
+        for part in self._run(ReduceValues(func), "reduceByKeyLocally"):
             for key, value in part.items():
                 reduced[key] = func(reduced[key], value) if key in reduced else value
         return reduced

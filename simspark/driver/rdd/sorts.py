@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from simspark.driver.call_site import call_site, function_name
+from simspark.driver.call_site import call_site
 from simspark.driver.node import StepsNode
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
@@ -40,8 +40,7 @@ class SortTransformations(Handle[T]):
         >>> sc.parallelize([("b", 2), ("a", 1), ("c", 3)], 3).sortByKey(numPartitions=2).collect()
         [('a', 1), ('b', 2), ('c', 3)]
         """
-        label = f"sortByKey({function_name(keyfunc)})" if keyfunc else "sortByKey"
-        ordering = Ordering(keyfunc, bool(ascending), label, str(call_site()))
+        ordering = Ordering(keyfunc, bool(ascending), "sortByKey", str(call_site()))
         return _sorted(self, ordering, self._reduce_partitions(numPartitions), "sortByKey")
 
     @action
