@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspark.publib.hashing import portable_hash
@@ -57,6 +57,7 @@ scalars = st.one_of(st.none(), st.integers(), st.booleans(), st.floats(allow_nan
 keys = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4).map(tuple), max_leaves=12)
 
 
+@settings(deadline=None)
 @given(key=keys)
 def test_tuples_follow_the_documented_arithmetic(key: Any) -> None:
     def expected(value: Any) -> int:

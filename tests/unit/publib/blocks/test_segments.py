@@ -35,7 +35,7 @@ batches = st.lists(st.lists(st.one_of(st.none(), st.integers(), st.text(), st.bi
                                       st.tuples(st.integers(), st.text())), min_size=1), max_size=4)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(content=st.lists(batches, max_size=5))
 def test_every_segment_comes_back_as_written(tmp_path: Path, content: list[list[list[object]]]) -> None:
     back = read(write(tmp_path / "file", dict(enumerate(content))))
