@@ -272,3 +272,24 @@ def test_user_code_sees_the_drivers_directory_and_import_path(driver, tmp_path):
         assert values(here.run(look)) == [(42, os.getcwd())]
     finally:
         sys.path.remove(str(tmp_path))
+
+
+@pytest.mark.parametrize("phase", ["p1", "p2", "p3", "p4", "p5", "p6"])
+def test_a_kill_at_any_phase_is_reported_and_leaves_no_committed_half(driver, monkeypatch, phase):
+    monkeypatch.setenv("SIMSPARK_FAILPOINTS", f"{phase}=kill,role=executor")
+    here = driver()
+    if phase != "p1":
+        here.launch_only(lambda n: "x" * n, 200_000)
+    ended = here.exits.get(timeout=WAIT_S)
+    assert (ended.executor, ended.signal) == ("e0", 9)
+    left = [name for name in os.listdir(here.directory.path) if name.startswith("result-")]
+    assert all(".tmp" in name for name in left) if phase in {"p2", "p3", "p4"} else True
+    assert here.nothing_said() is None
+
+
+def test_a_full_disk_is_the_nodes_fault(driver, monkeypatch):
+    monkeypatch.setenv("SIMSPARK_FAILPOINTS", "p4=enospc,role=executor")
+    here = driver()
+    first, second = here.run(lambda n: "x" * n, [200_000, 200_000])
+    assert (first.outcome, second.outcome) == ("node_fault", "ok")
+    assert not [name for name in os.listdir(here.directory.path) if name.endswith(".tmp")]

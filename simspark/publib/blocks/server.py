@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from simspark.publib import machine
+from simspark.publib import failpoints, machine
 from simspark.publib.blocks.app_directory import checked_name
 from simspark.publib.blocks.segments import SegmentFile
 from simspark.publib.errors import BlockError, ProtocolError
@@ -62,6 +62,8 @@ class BlockServer:
             total, data = self._read(self._applications.get(peer, ""), request)
         except (BlockError, ProtocolError, OSError) as error:
             return Chunk(request.request, request.offset, 0, b"", f"{type(error).__name__}: {error}"[:1000])
+        if failpoints.hit("p7"):
+            data = failpoints.spoil(data)
         return Chunk(request.request, request.offset, total, data, "")
 
     def _read(self, application: str, request: FetchChunk) -> tuple[int, bytes]:

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from simspark.publib import failpoints
 from simspark.publib.blocks.app_directory import checked_name
-from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches, decode_inline
+from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches, decode_inline, encode_batch
 from simspark.publib.errors import BlockError, FetchFailed, MissingBlock
 from simspark.publib.lineage.task import FileRef, SegmentRef
 from simspark.publib.wire.messages import Owner
@@ -74,7 +75,8 @@ class TaskData:
 
     def create(self, name: str) -> SegmentWriter:
         """A new file of this name in this machine's application directory; there after its commit."""
-        writer = SegmentWriter(os.path.join(self._environment.directory, checked_name(name)))
+        kind = SegmentWriter if failpoints.armed is None else _TriedWriter
+        writer = kind(os.path.join(self._environment.directory, checked_name(name)))
         self._writers.append(writer)
         return writer
 
@@ -121,12 +123,26 @@ class TaskData:
         owner = self._environment.owner(ref.file.owner)
         if owner is None or not owner.endpoint:
             return ref, lambda: _nowhere(ref), None
+        failpoints.hit("p8")
         pending = self._fetcher.fetch(owner, ref.file.name, ref.segment)
         return ref, pending.wait, pending
 
 
+class _TriedWriter(SegmentWriter):
+    """A writer that fails where a test wants it to."""
+
+    def append(self, segment: int, rows: list[Any]) -> int:
+        frame = b"".join(encode_batch(rows)) if rows else b""
+        return self.append_frame(segment, frame)
+
+    def append_frame(self, segment: int, frame: bytes | memoryview) -> int:
+        spoiled = failpoints.hit("p4")
+        return super().append_frame(segment, failpoints.spoil(bytes(frame)) if spoiled else frame)
+
+
 def read_broadcast(environment: Environment, fetcher: Fetcher, broadcast: int, pieces: int) -> Any:
     """The value of a broadcast, mapped from a file of the driver or from this machine's copy."""
+    failpoints.hit("p9")
     name = broadcast_file(broadcast)
     directory = environment.local_directory("driver")
     if directory is not None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from simspark.publib import failpoints
 from simspark.publib.clock import Clock
 from simspark.publib.service import Loop
 from simspark.publib.wire.messages import TaskReport, TaskReports
@@ -51,6 +52,7 @@ class Outbox:
             reports, self._reports = self._reports, []
             self._size_bytes = 0
             self._posted = False
+        failpoints.hit("p6")
         batch: list[TaskReport] = []
         size_bytes = 0
         for report in reports:

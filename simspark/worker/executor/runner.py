@@ -19,6 +19,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple
 
+from simspark.publib import failpoints
 from simspark.publib.blocks.segments import encode_batch
 from simspark.publib.clock import Clock
 from simspark.publib.errors import FetchFailed, StorageFault
@@ -164,6 +165,7 @@ class Runner:
         """Run one attempt. What ends the process comes out: SystemExit or Terminated."""
         task = work.task.task
         started = self._clock.now()
+        failpoints.hit("p2")
         data = self._open_data(task)
         run = self._task_run(work, data)
         if not self._interrupts.begin(task):
@@ -179,6 +181,8 @@ class Runner:
                 raise
             report = self._failed(work, error)
         data.end()
+        if report.name:
+            failpoints.hit("p5")
         if cancelled:
             return _report(task, "cancelled")
         run.metrics["run_us"] = int((self._clock.now() - started) * 1e6)
@@ -200,6 +204,7 @@ class Runner:
         if program is None:
             raise FetchFailed("driver", f"program-{work.launch.hash.hex()}", -1, -1, "it was let go")
         split = payload.load(work.task.split) if work.task.split else None
+        failpoints.hit("p3")
         outcome = run_program(program, split, run)
         accumulated = _pickled(run.accumulated) if run.accumulated else b""
         blocks = tuple(CachedBlock(*block) for block in run.cached_blocks)

@@ -22,7 +22,7 @@ from typing import Any
 
 import zmq
 
-from simspark.publib import machine
+from simspark.publib import failpoints, machine
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import BlockError
 from simspark.publib.hashing import hash_probe
@@ -40,6 +40,7 @@ from simspark.worker.executor.runner import Interrupts, Programs, Runner, Termin
 
 TERMINATED = 128 + signal.SIGTERM
 DEPART_S = 1.0
+FAILPOINTS_VARIABLE = "SIMSPARK_FAILPOINTS"
 
 
 class Executor:
@@ -217,6 +218,7 @@ class Executor:
 
     def _leave(self, status: int) -> None:
         """End the process now, whatever its tasks do."""
+        failpoints.hit("p10")
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
@@ -241,4 +243,6 @@ def _terminate(_signal: int, _frame: Any) -> None:
 
 def main(start: ExecutorStart, life_fd: int) -> int:
     """Be the executor that ``start`` names until it is over; returns the exit status."""
+    failpoints.arm(os.environ.get(FAILPOINTS_VARIABLE, ""), "executor")
+    failpoints.hit("p1")
     return Executor(start, life_fd).run()
