@@ -38,7 +38,8 @@ USUAL_LATE_S = 5.0
 def run(config: MasterConfig, ready: Ready) -> None:
     """Be the master until TERM. Raises PortTaken, StorageFault, ConfigError or AccessRefused at the start."""
     ring = KeyRing(config.keys_dir).ensure()
-    with zmq.Context() as context:
+    context = zmq.Context()
+    try:
         loop = Loop(SystemClock())
         endpoint = addresses.listening(config.host, config.port)
         listener = Listener(context, endpoint, local_identity("master"), ring.server(), ring)
@@ -51,6 +52,8 @@ def run(config: MasterConfig, ready: Ready) -> None:
                 journal.close()
         finally:
             listener.close()
+    finally:
+        context.term()  # not ``with``: that would close the socket of the thread that checks keys under its feet
 
 
 def _serve(config: MasterConfig, loop: Loop, listener: Listener, journal: Journal, ready: Ready) -> None:

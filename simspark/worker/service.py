@@ -61,27 +61,37 @@ def run(config: WorkerConfig, ready: Ready) -> None:
     if not masters:
         raise ConfigError(f"{config.master_url!r} is no master: write simspark://host:port")
     keys = client_keys(config.keys_dir, config.token.reveal(), "worker")
-    with zmq.Context() as context:
-        loop = Loop(SystemClock())
-        hosted = HostedKeys()
-        endpoint = addresses.listening(config.host, config.port)
-        own = ServerKeys(keys.public, keys.secret)
-        listener = Listener(context, endpoint, local_identity("worker"), own, hosted)
-        service = None
-        try:
-            service = WorkerService(loop, context, config, keys, masters, listener, hosted, ready)
-            signals = LeaveSignals(loop, service.leave, loop.stop)
-            try:
-                service.start()
-                loop.run()
-            finally:
-                signals.close()
-        finally:
-            listener.close()
-            if service is not None:
-                service.close()
-        if service.failure is not None:
-            raise service.failure
+    context = zmq.Context()
+    try:
+        failure = _join(context, config, keys, masters, ready)
+    finally:
+        context.term()  # not ``with``: that would close the socket of the thread that checks keys under its feet
+    if failure is not None:
+        raise failure
+
+
+def _join(context: zmq.Context[zmq.Socket[bytes]], config: WorkerConfig, keys: ClientKeys, masters: list[str],
+          ready: Ready) -> SimsparkError | None:
+    """Work until the end; returns why it could not join."""
+    loop = Loop(SystemClock())
+    hosted = HostedKeys()
+    endpoint = addresses.listening(config.host, config.port)
+    own = ServerKeys(keys.public, keys.secret)
+    listener = Listener(context, endpoint, local_identity("worker"), own, hosted)
+    service = None
+    signals = None
+    try:
+        service = WorkerService(loop, context, config, keys, masters, listener, hosted, ready)
+        signals = LeaveSignals(loop, service.leave, loop.stop)
+        service.start()
+        loop.run()
+        return service.failure
+    finally:
+        if signals is not None:
+            signals.close()
+        listener.close()
+        if service is not None:
+            service.close()
 
 
 class HostedKeys:
