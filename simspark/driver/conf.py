@@ -194,8 +194,13 @@ KNOWN: dict[str, DriverSetting] = {setting.key: setting for setting in SETTINGS}
 
 
 def environment_settings() -> dict[str, str]:
-    """Settings that the environment gives. The driver reads the environment nowhere else."""
+    """Settings that the environment gives. The driver reads the environment in this module only."""
     return {key: os.environ[name] for name, key in ENVIRONMENT.items() if os.environ.get(name)}
+
+
+def plain_terminal() -> bool:
+    """Whether the environment says that nobody watches, or that the terminal cannot move its cursor."""
+    return bool(os.environ.get("CI")) or os.environ.get("TERM") == "dumb"
 
 
 class SparkConf:
