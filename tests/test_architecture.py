@@ -177,18 +177,14 @@ def receivers():
 
 @cache
 def handles(path):
-    """The messages that a file tells apart as they arrive: by a pattern, in a table of handlers, or by isinstance."""
+    """The messages that a file tells apart as they arrive: by a pattern or in a table of handlers."""
     found = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.MatchClass):
             found.add(ast.unparse(node.cls))
         elif isinstance(node, ast.Dict):
             found |= {ast.unparse(key) for key in node.keys if key is not None}
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
-            found |= {
-                ast.unparse(part) for part in ast.walk(node.args[1]) if isinstance(part, ast.Attribute | ast.Name)
-            }
-    return {text.removeprefix("messages.") for text in found}
+    return {text.removeprefix("messages.") for text in found if text.startswith("messages.")}
 
 
 def test_every_message_goes_to_a_known_side():
@@ -295,7 +291,7 @@ def modules_after(statement):
 def test_what_starts_often_imports_little(module):
     path = PACKAGE.parent / module.replace(".", "/")
     if path.is_dir() or path.with_suffix(".py").exists():
-        assert not (modules_after(f"import {module}") - modules_after("pass")) & HEAVY
+        assert not (modules_after(f"import {module}") - modules_after("import zmq")) & HEAVY
 
 
 def test_executors_do_not_know_the_driver():

@@ -174,10 +174,23 @@ def port_owner(port: int) -> str:
     return "another program"
 
 
+def no_master_text(url: str, reason: str) -> str:
+    """What to say, and what to do, when nobody answers at a master's address."""
+    from simspark.publib.config import is_loopback
+
+    why = "connection refused" if "refused" in reason else reason.partition(": ")[2].partition(" (tried")[0] or reason
+    where = "Start one" if is_loopback(url) else "Start one there"
+    return f"No simspark master at {url} ({why}).\n{where}: simspark-master start"
+
+
 def ask(url: str, settings: Settings) -> dict[str, Any]:
     """Ask a master for its tables. Raises NoMaster, AccessRefused or PeerTimeout."""
+    from simspark.publib.errors import NoMaster
     from simspark.publib.wire.ask import ask_status
     from simspark.publib.wire.keys import client_keys
 
     access = settings.access()
-    return ask_status(url, client_keys(access.keys_dir, access.token.reveal(), "driver"), STATUS_TIMEOUT_S)
+    try:
+        return ask_status(url, client_keys(access.keys_dir, access.token.reveal(), "driver"), STATUS_TIMEOUT_S)
+    except NoMaster as error:
+        raise NoMaster(no_master_text(url, str(error))) from error

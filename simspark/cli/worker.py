@@ -128,6 +128,8 @@ def start_chosen(chosen: Chosen, *, wait: bool = False, foreground: bool = False
         return output.OK
     if isinstance(outcome, AlreadyRunning):
         return daemons.tell_running(title, place, outcome)
+    if outcome.kind == "NoMaster":
+        outcome = outcome._replace(text=daemons.no_master_text(config.master_url, outcome.text))
     return daemons.tell_failed(title, outcome)
 
 

@@ -33,7 +33,6 @@ FAST = {
     "master.heartbeat_interval": "100ms",
     "master.late_after": "500ms",
     "master.check_interval": "500ms",
-    "master.unmet_after": "10s",
 }
 """Times for tests, as the code layer of ``load``."""
 
@@ -88,7 +87,6 @@ class MasterConfig(NamedTuple):
     late_after_s: float
     check_interval_s: float
     dead_after_checks: int
-    unmet_after_s: float
     keys_dir: str
     state_dir: str
     log_dir: str
@@ -172,7 +170,6 @@ class Settings:
             late_after_s=self["master.late_after"],
             check_interval_s=self["master.check_interval"],
             dead_after_checks=self["master.dead_after_checks"],
-            unmet_after_s=self["master.unmet_after"],
             **self._places(),
         )
         self._check_relations(config)

@@ -118,9 +118,7 @@ class Setting(NamedTuple):
 VARIABLE_OF = {"paths.scratch": "SIMSPARK_LOCAL_DIR"}
 
 _ALL = (
-    Setting(
-        "master.host", TEXT, "127.0.0.1", "Address to listen on; 0.0.0.0 for other machines too.", "0.0.0.0"
-    ),
+    Setting("master.host", TEXT, "127.0.0.1", "Address to listen on; 0.0.0.0 for other machines too.", "0.0.0.0"),
     Setting("master.port", PORT, "7077", "Port to listen on; 0 takes a free one.", "7077"),
     Setting(
         "master.advertised_host",
@@ -133,17 +131,8 @@ _ALL = (
     Setting("master.late_after", TIME, "5s", "A worker silent for so long gets no new executors.", "5s"),
     Setting("master.check_interval", TIME, "5s", "How often silent workers are looked for.", "5s"),
     Setting("master.dead_after_checks", COUNT, "3", "A worker late at so many checks in a row is dead.", "3"),
-    Setting(
-        "master.unmet_after",
-        TIME,
-        "120s",
-        "Fail a need no worker could meet even idle; 0 never does.",
-        "120s",
-    ),
     Setting("worker.name", NAME, "default", "Names this worker: several may run on one machine.", "gpu-1"),
-    Setting(
-        "worker.master", TEXT, "simspark://127.0.0.1:7077", "Master to join.", "simspark://10.0.0.1:7077"
-    ),
+    Setting("worker.master", TEXT, "simspark://127.0.0.1:7077", "Master to join.", "simspark://10.0.0.1:7077"),
     Setting(
         "worker.host",
         TEXT,
