@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from simspark.publib.errors import NotSerializable
 
 PROTOCOL = 5
+TOO_DEEP = (
+    "Cannot send the functions of this job: what they hold, or the RDDs' lineage, is nested too deeply to be pickled. "
+    "Flatten the values; cut the lineage by saving the rows and reading them again. (SS102)"
+)
 _DEPTH = 8
 
 
@@ -25,9 +30,9 @@ def pickle_program(program: Any) -> bytes:
     """Pickle what executors will run; NotSerializable names function, variable and attribute that cannot be."""
     try:
         return _dumps(program)
-    except RecursionError:
-        raise NotSerializable(_too_deep(program)) from None
     except Exception as error:
+        if isinstance(error, RecursionError) or "recursion" in str(error):
+            raise NotSerializable(TOO_DEEP) from None
         raise NotSerializable(explain(program, error)) from None
 
 
@@ -57,13 +62,6 @@ def explain(program: Any, error: BaseException) -> str:
     return f"Cannot send {who}: {path} is {_kind(culprit.value)}. {_advice(culprit.value)} (SS102)"
 
 
-def _too_deep(program: Any) -> str:
-    return (
-        f"Cannot send {_describe(program)}: what it holds is nested too deeply to be pickled. "
-        "Flatten it, or broadcast its parts. (SS102)"
-    )
-
-
 def _fails(value: Any) -> bool:
     try:
         _dumps(value)
@@ -77,10 +75,11 @@ def _search(value: Any, function: Any, path: tuple[str, ...], depth: int, seen: 
     if id(value) in seen or not _fails(value):
         return None
     seen.add(id(value))
+    if function is None and isinstance(value, (FunctionType, MethodType, partial)):
+        function, path = value, ()
     if depth and not _is_ours(value):
         for step, part in _parts(value):
-            inside = value if isinstance(value, FunctionType) and function is None else function
-            found = _search(part, inside, (*path, step) if step else path, depth - 1, seen)
+            found = _search(part, function, (*path, step) if step else path, depth - 1, seen)
             if found is not None:
                 return found
     return _Culprit(function, path, value)
@@ -96,6 +95,10 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """What a value is made of, with how to name each part before people; "" for parts of simspark's own objects."""
     if isinstance(value, FunctionType):
         yield from _function_parts(value)
+    elif isinstance(value, partial):
+        yield "its function", value.func
+        for item in (*value.args, *value.keywords.values()):
+            yield "one of its arguments", item
     elif isinstance(value, MethodType):
         yield f"its object (a {type(value.__self__).__name__})", value.__self__
         yield "", value.__func__
@@ -159,6 +162,8 @@ def _describe(value: Any) -> str:
     if isinstance(value, FunctionType):
         place = f"{os.path.basename(value.__code__.co_filename)}:{value.__code__.co_firstlineno}"
         return f"the lambda at {place}" if value.__name__ == "<lambda>" else f"{value.__name__}() at {place}"
+    if isinstance(value, partial):
+        return f"partial({getattr(value.func, '__name__', '...')}, ...)"
     if isinstance(value, (MethodType, BuiltinFunctionType)):
         return f"{value.__qualname__}()"
     return _kind(value)
