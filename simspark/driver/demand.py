@@ -38,6 +38,7 @@ class Demand:
         self._outcomes = outcomes
         self._wanted = 0
         self._owed = 0
+        self._leaving: list[str] = []
         self._unmet_since = -1.0
         self._empty_since = 0.0
         self._told = False
@@ -87,13 +88,15 @@ class Demand:
     def _give_back_owed(self) -> None:
         if not self._owed:
             return
-        ranked = sorted(self._pool.all(), key=lambda e: (bool(e.flight), self._cached.is_holder(e.name)))
-        for executor in ranked[: self._owed]:
-            if executor.flight:
-                if not executor.draining:
-                    self._pool.drain(executor)
-            else:
-                self._release(executor)
+        lost = sum(1 for name in self._leaving if self._pool.get(name) is None)
+        self._owed = max(0, self._owed - lost)
+        ranked = sorted(self._pool.all(), key=lambda executor: self._cached.is_holder(executor.name))
+        for executor in [executor for executor in ranked if not executor.flight][: self._owed]:
+            self._release(executor)
+        busy = [executor for executor in ranked if executor.flight]
+        for place, executor in enumerate(busy):
+            self._pool.set_draining(executor, place < self._owed)
+        self._leaving = [executor.name for executor in busy[: self._owed]]
 
     def _release(self, executor: Executor) -> None:
         self._owed = max(0, self._owed - 1)

@@ -21,10 +21,11 @@ class Running:
 
     ``cancelled_at``: since when nobody wants it any more (NEVER while somebody does). ``copied``: another attempt
     was asked for because this one is slow, stuck in a window or out of reach; the first that ends well counts.
+    ``moved``: its executor was told to leave it out, unless it had begun.
     """
 
     __slots__ = (
-        "attempt", "cancelled_at", "copied", "ended", "executor", "index", "started_at", "suspicion", "sweep", "task",
+        "attempt", "cancelled_at", "copied", "ended", "executor", "index", "moved", "started_at", "suspicion", "sweep", "task",
         "tasks",
     )
 
@@ -38,6 +39,7 @@ class Running:
         self.started_at = NEVER
         self.cancelled_at = NEVER
         self.copied = False
+        self.moved = False
         self.ended = False
         self.sweep = ""
 
@@ -177,10 +179,11 @@ class ExecutorPool:
         executor.silent_since = since
         self._changed()
 
-    def drain(self, executor: Executor) -> None:
-        """Send it nothing more."""
-        executor.draining = True
-        self._changed()
+    def set_draining(self, executor: Executor, draining: bool) -> None:
+        """Send it nothing more, because it goes back when its tasks have ended; or have it stay after all."""
+        if executor.draining != draining:
+            executor.draining = draining
+            self._changed()
 
     def set_late(self, worker: str, late: bool) -> None:
         """The master has not heard of a worker for a while, or has again."""

@@ -117,6 +117,8 @@ class TaskOutcomes:
                 self._fetch_failed(running, report)
             case "node_fault":
                 self._leave_node(running, report)
+            case _ if running.moved:
+                self._try_again(running)
             case _:
                 self._count_move(running, report, "JobFailed", "was cancelled by its executor")
         return False

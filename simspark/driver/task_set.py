@@ -260,7 +260,12 @@ class TaskSet:
 
     def put_back(self, index: int) -> None:
         """The task needs another attempt, unless one is in flight or a result was accepted."""
-        if index in self.running or self.is_done(index):
+        if self.is_done(index):
+            return
+        attempts = self.running.get(index)
+        if attempts is not None:
+            if all(running.moved for running in attempts):
+                self.pending.give_back(index)
             return
         self.trouble(index)
         self._move(index, TaskState.PENDING)

@@ -177,10 +177,14 @@ class Watch:
             if now < executor.heard_at + BALANCE_AFTER_S:
                 self._turn.arm(BALANCE, executor.heard_at + BALANCE_AFTER_S)
                 continue
-            moved = [running.task for running in queued[:idle] if self._copy(running)]
+            moved = [running.task for running in queued[:idle] if self._move(running)]
             idle -= len(moved)
             if moved:
                 self._turn.add(Cancel(executor.name, tuple(moved), "a slot elsewhere is free"))
+
+    def _move(self, running: Running) -> bool:
+        running.moved = self._copy(running)
+        return running.moved
 
     def _end_exclusions(self) -> None:
         self._pool.end_exclusions(self._turn.now)
