@@ -126,8 +126,10 @@ class Application:
         return ClusterAccess(master.addresses, keys), _nothing
 
     def _make_engine(self, backend: Any) -> Engine:
-        core = SchedulerCore(scheduler_settings(self.settings))
-        return Engine(self._clock, core, backend, self._updates, self._executor_settings,
+        limits = scheduler_settings(self.settings)
+        if isinstance(self._master, LocalMaster):
+            limits = limits._replace(idle_release_s=0.0)  # nobody else could use them, and none would come back
+        return Engine(self._clock, SchedulerCore(limits), backend, self._updates, self._executor_settings,
                       self._nonce_secret, self.files.remove)
 
     def _executor_settings(self, worker: str) -> ExecutorSettings:
@@ -236,7 +238,7 @@ class Application:
         from simspark.driver.remote_errors import job_error
 
         assert job.ended is not None
-        return job_error(job.ended)
+        return job_error(job.ended, job.spec, compiled.operations, full=self.settings.full_errors)
 
     def _apply_updates(self, accumulated: bytes) -> None:
         for accumulator, update in payload.load(accumulated).items():
