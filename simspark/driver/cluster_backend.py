@@ -24,6 +24,7 @@ from simspark.publib.blocks.server import BlockServer
 from simspark.publib.clock import Clock
 from simspark.publib.errors import BlockError, FetchFailed
 from simspark.publib.service import Loop
+from simspark.publib.template_client import TemplateClient
 from simspark.publib.wire import messages
 from simspark.publib.wire.envelope import local_identity
 from simspark.publib.wire.keys import ClientKeys, new_pair
@@ -51,7 +52,10 @@ class _Authenticator:
 
 
 class ClusterBackend:
-    """Executors that a master grants. ``start`` is for the thread that makes the context, the rest for the loop."""
+    """Executors that a master grants. ``start`` is for the thread that makes the context, the rest for the loop.
+
+    The janitor is a process that removes the driver's directory when this process ends, however it ends.
+    """
 
     def __init__(self, access: ClusterAccess, settings: DriverSettings, directory: AppDirectory, clock: Clock,
                  nonce_secret: bytes, name: str) -> None:
@@ -61,6 +65,8 @@ class ClusterBackend:
         self._clock = clock
         self._nonce_secret = nonce_secret
         self._name = name
+        self._janitor = TemplateClient()
+        self._janitor.start(directory.path)
         self._context = zmq.Context()
         self._server = new_pair()
         self._executor_keys = new_pair()
@@ -188,7 +194,8 @@ class ClusterBackend:
         if self._blocks_thread.is_alive():
             self._blocks_loop.stop()
             self._blocks_thread.join(5)
-        self._context.destroy(linger=500)
+        self._context.term()
+        self._janitor.close()
 
     # ── large results on other machines ──────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ from simspark._version import __version__
 from simspark.driver.application import Application
 from simspark.driver.call_site import call_site
 from simspark.driver.conf import SparkConf, driver_settings, unknown_settings
-from simspark.driver.master_url import parse_master
+from simspark.driver.master_url import LocalClusterMaster, parse_master
 from simspark.driver.node import Node
 from simspark.driver.rdd.sources import Sources
 from simspark.driver.stages import compile_job
@@ -59,9 +59,12 @@ class SparkContext(Sources):
             self._conf = _effective_conf(conf, master, appName, environment)
             for text in unknown_settings(self._conf):
                 print_warning(text)
+            master_url = parse_master(str(self._conf.get("spark.master")))
+            if isinstance(master_url, LocalClusterMaster):
+                self._conf.setIfMissing("spark.executor.memory", f"{master_url.memory_mib}m")
             settings = driver_settings(self._conf)
             self._thread_properties = _Properties()
-            self._application = Application(parse_master(settings.master), settings, settings.app_name)
+            self._application = Application(master_url, settings, settings.app_name)
             self._made_at = call_site()
             SparkContext._active = self
         for path in pyFiles or ():

@@ -12,7 +12,7 @@ from typing import Any
 
 from simspark.driver.job import Accepted
 from simspark.publib.blocks.app_directory import AppDirectory, holds_token
-from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, append_value, decode_inline
+from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, append_value, decode_inline, write_rows
 from simspark.publib.errors import FetchFailed, MissingBlock
 from simspark.publib.wire.messages import Owner
 
@@ -30,10 +30,7 @@ class DriverFiles:
         writer = SegmentWriter(self.directory.file(name))
         try:
             for index, rows in enumerate(slices):
-                for start in range(0, len(rows), BATCH_ROWS):
-                    writer.append(index, list(rows[start : start + BATCH_ROWS]))
-                if not len(rows):
-                    writer.append(index, [])
+                write_rows(writer, index, iter(rows), BATCH_ROWS)
             writer.commit()
         except BaseException:
             writer.abort()
