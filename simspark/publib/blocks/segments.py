@@ -21,6 +21,7 @@ without changing the file; for that reason a SegmentFile belongs to one task and
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import pickle
@@ -28,6 +29,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import gt
 from types import TracebackType
 from typing import Any, Self
 
@@ -235,20 +237,27 @@ def storage_fault(error: OSError, path: str) -> StorageFault:
 class SegmentFile:
     """A committed segment file, to be read by one task.
 
-    Raises MissingBlock if there is none and CorruptBlock if it is not what was written. The views that it gives
-    stay valid after ``close``: they hold the mapping.
+    Raises MissingBlock if there is none and CorruptBlock if it is not what was written. A small file is read at
+    once; of a large one each segment is mapped when it is asked for, because a private mapping counts against the
+    limit of memory whether it is touched or not. Views stay valid after ``close``: they hold their mapping.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._data = memoryview(_contents(path))
-        self._ends = _checked_index(self._data, path)
+        self._fd = _open(path)
+        try:
+            size = os.fstat(self._fd).st_size
+            self._small = self._read(0, size) if size < MAP_FROM_BYTES else None
+            self._ends = self._checked_index(size)
+        except BaseException:
+            self.close()
+            raise
         self.segment_count = len(self._ends)
 
     def segment(self, index: int) -> memoryview:
         """The frames of one segment; empty if nothing was written to it."""
         start, length = self.extent(index)
-        return self._data[start : start + length]
+        return self._view(start, start + length)
 
     def extent(self, index: int) -> tuple[int, int]:
         """Where a segment is in the file: offset and length in bytes."""
@@ -261,12 +270,19 @@ class SegmentFile:
 
     def whole(self) -> memoryview:
         """All segments together: the pieces of a value that was written with ``append_value``."""
-        return self._data[len(FILE_MAGIC) : self._ends[-1]] if self._ends else self._data[:0]
+        return self._view(len(FILE_MAGIC), self._ends[-1] if self._ends else len(FILE_MAGIC))
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._data = memoryview(b"")
+        """Let go of the file. Twice is harmless."""
+        fd, self._fd = self._fd, -1
+        self._small = None
         self._ends = ()
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -275,36 +291,56 @@ class SegmentFile:
                  trace: TracebackType | None) -> None:
         self.close()
 
+    def _view(self, start: int, stop: int) -> memoryview:
+        if self._small is not None:
+            return memoryview(self._small)[start:stop]
+        if stop - start < MAP_FROM_BYTES:
+            return memoryview(self._read(start, stop - start))
+        page = start - start % mmap.ALLOCATIONGRANULARITY
+        try:
+            if os.fstat(self._fd).st_size < stop:
+                raise CorruptBlock(f"{self._path}: shorter than it was")
+            mapping = mmap.mmap(self._fd, stop - page, access=mmap.ACCESS_COPY, offset=page)
+        except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise MemoryError(f"no room to map {stop - start} bytes of {self._path}") from error
+            raise storage_fault(error, self._path) from error
+        return memoryview(mapping)[start - page :]
 
-def _contents(path: str) -> mmap.mmap | bytearray:
+    def _read(self, start: int, length: int) -> bytearray:
+        try:
+            data = bytearray(os.pread(self._fd, length, start))
+        except OSError as error:
+            raise storage_fault(error, self._path) from error
+        if len(data) != length:
+            raise CorruptBlock(f"{self._path}: shorter than its {start + length} bytes")
+        return data
+
+    def _checked_index(self, size: int) -> tuple[int, ...]:
+        """Where each segment ends, from the index at the end of the file."""
+        path = self._path
+        if size < len(FILE_MAGIC) + _TRAILER.size:
+            raise CorruptBlock(f"{path}: {size} bytes are no segment file")
+        count, check, magic = _TRAILER.unpack(self._view(size - _TRAILER.size, size))
+        index_at = size - _TRAILER.size - 8 * count
+        if self._view(0, len(FILE_MAGIC)) != FILE_MAGIC or magic != END_MAGIC or index_at < len(FILE_MAGIC):
+            raise CorruptBlock(f"{path}: no segment file, or not all of one")
+        index = self._view(index_at, index_at + 8 * count)
+        if zlib.crc32(count.to_bytes(8, "little"), zlib.crc32(index)) != check:
+            raise CorruptBlock(f"{path}: its index does not match its checksum")
+        ends = struct.unpack(f"<{count}Q", index)
+        if (ends[-1] if ends else len(FILE_MAGIC)) != index_at or any(map(gt, (len(FILE_MAGIC), *ends), ends)):
+            raise CorruptBlock(f"{path}: its segments do not end where its index begins")
+        return ends
+
+
+def _open(path: str) -> int:
     try:
-        with open(path, "rb", 0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size < len(FILE_MAGIC) + _TRAILER.size:
-                raise CorruptBlock(f"{path}: {size} bytes are no segment file")
-            if size >= MAP_FROM_BYTES:
-                return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
-            data = bytearray(size)
-            if file.readinto(data) != size:
-                raise CorruptBlock(f"{path}: shorter than its {size} bytes")
-            return data
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingBlock(f"{path}: not there") from error
     except OSError as error:
         raise storage_fault(error, path) from error
-
-
-def _checked_index(data: memoryview, path: str) -> tuple[int, ...]:
-    count, check, magic = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
-    index_at = len(data) - _TRAILER.size - 8 * count
-    if data[: len(FILE_MAGIC)] != FILE_MAGIC or magic != END_MAGIC or index_at < len(FILE_MAGIC):
-        raise CorruptBlock(f"{path}: no segment file, or not all of one")
-    if zlib.crc32(data[index_at : index_at + 8 * count + 8]) != check:
-        raise CorruptBlock(f"{path}: its index does not match its checksum")
-    ends = struct.unpack_from(f"<{count}Q", data, index_at)
-    if (ends[-1] if ends else len(FILE_MAGIC)) != index_at:
-        raise CorruptBlock(f"{path}: its segments do not end where its index begins")
-    return ends
 
 
 def write_rows(sink: Any, segment: int, rows: Iterator[Any], batch_rows: int) -> int:

@@ -111,8 +111,9 @@ def test_large_arrays_are_not_copied_and_may_be_changed_without_changing_the_fil
     array = np.arange(100_000, dtype=np.float64)
     path = write(tmp_path / "file", {0: [[array, array[::2], np.arange(3)]]})
     with SegmentFile(path) as file:
-        whole = np.frombuffer(file.segment(0), dtype=np.uint8)
-        (batch,) = decode_batches(file.segment(0))
+        frames = file.segment(0)
+        whole = np.frombuffer(frames, dtype=np.uint8)
+        (batch,) = decode_batches(frames)
         assert np.shares_memory(batch[0], whole)
         assert batch[0].flags.aligned
     assert (batch[0] == array).all() and (batch[1] == array[::2]).all()
@@ -120,6 +121,19 @@ def test_large_arrays_are_not_copied_and_may_be_changed_without_changing_the_fil
         each += 1
     (again,) = read(path)[0]
     assert (again[0] == array).all() and again[2].tolist() == [0, 1, 2]
+
+
+def test_a_segment_is_mapped_without_the_rest_of_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "file", {0: [[b"a" * 3_000_000]], 1: [[b"b" * 3_000_000]], 2: [[1]]})
+    with SegmentFile(path) as file:
+        held = file.segment(1)
+        assert memoryview(held).nbytes == file.extent(1)[1]
+        assert len(held.obj) < 4_000_000  # what is mapped
+        assert list(decode_batches(file.segment(2))) == [[1]]
+    assert list(decode_batches(held)) == [[b"b" * 3_000_000]]
+    os.truncate(path, 100_000)
+    with pytest.raises(CorruptBlock):
+        SegmentFile(path)
 
 
 def test_an_inline_value_comes_back_writable() -> None:
