@@ -177,14 +177,18 @@ def receivers():
 
 @cache
 def handles(path):
-    """The messages that a file tells apart as they arrive: by a pattern or in a table of handlers."""
+    """The messages that a file tells apart as they come: by a pattern or a table of handlers; hellos by isinstance."""
     found = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.MatchClass):
             found.add(ast.unparse(node.cls))
         elif isinstance(node, ast.Dict):
             found |= {ast.unparse(key) for key in node.keys if key is not None}
-    return {text.removeprefix("messages.") for text in found if text.startswith("messages.")}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            found |= {text for text in map(ast.unparse, node.args[1:]) if text.endswith("Hello")}
+    module = "simspark.publib.wire.messages."
+    imported = {name.removeprefix(module) for name in imports(path) if name.startswith(module)}
+    return {text.removeprefix("messages.") for text in found if text.startswith("messages.") or text in imported}
 
 
 def test_every_message_goes_to_a_known_side():

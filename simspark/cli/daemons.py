@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simspark.publib.daemon import AlreadyRunning, Body, Place, ReadyInfo, StartFailed
 
 STATUS_TIMEOUT_S = 1.2
+NEVER_STARTED = "none was ever started here"
 SHARED_KEYS = ("paths.state", "paths.logs", "log.format", "log.level")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -183,12 +184,22 @@ def no_master_text(url: str, reason: str) -> str:
     return f"No simspark master at {url} ({why}).\n{where}: simspark-master start"
 
 
+def never_started(url: str, settings: Settings) -> bool:
+    """Whether this machine is meant and no master has made its keys here yet: then nothing can be running."""
+    from simspark.publib.config import is_loopback
+
+    access = settings.access()
+    return is_loopback(url) and not access.token and not os.path.isdir(access.keys_dir)
+
+
 def ask(url: str, settings: Settings) -> dict[str, Any]:
     """Ask a master for its tables. Raises NoMaster, AccessRefused or PeerTimeout."""
     from simspark.publib.errors import NoMaster
     from simspark.publib.wire.ask import ask_status
     from simspark.publib.wire.keys import client_keys
 
+    if never_started(url, settings):
+        raise NoMaster(no_master_text(url, NEVER_STARTED))
     access = settings.access()
     try:
         return ask_status(url, client_keys(access.keys_dir, access.token.reveal(), "driver"), STATUS_TIMEOUT_S)

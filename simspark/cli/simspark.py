@@ -113,7 +113,7 @@ def issue(*, role: str, name: str, **flags: Any) -> None:
     from simspark.publib.wire.keys import KeyRing
 
     ring = KeyRing(choose(flags).settings["paths.keys"]).ensure()
-    output.say(ring.issue(role, name))
+    output.say(ring.issue(role, name or role))
     command = "simspark-worker start URL" if role == "worker" else "python program.py"
     output.note(f"There:  read -rs SIMSPARK_TOKEN && export SIMSPARK_TOKEN && {command}")
 

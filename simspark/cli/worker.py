@@ -109,9 +109,12 @@ def status(*, as_json: bool, **flags: Any) -> int:
 def start_chosen(chosen: Chosen, *, wait: bool = False, foreground: bool = False) -> int:
     """Start a worker with these settings."""
     from simspark.publib.daemon import AlreadyRunning, run_foreground
+    from simspark.publib.errors import NoMaster
 
     config = chosen.settings.worker()
     place, title = _place(config.name, chosen), _title(config.name)
+    if not wait and not foreground and daemons.never_started(config.master_url, chosen.settings):
+        raise NoMaster(daemons.no_master_text(config.master_url, daemons.NEVER_STARTED))
     if foreground:
         running = run_foreground(place, body(chosen), lambda info: output.note(joined(info)))
         return daemons.tell_running(title, place, running) if running else output.OK
@@ -121,7 +124,7 @@ def start_chosen(chosen: Chosen, *, wait: bool = False, foreground: bool = False
         output.say(f"{joined(info)} in {time_s:.1f} s")
 
     outcome = daemons.start(place, body(chosen), took)
-    if wait and _no_master(outcome):
+    if wait and _no_master(outcome, chosen):
         output.note(f"No master at {config.master_url} yet. Waiting for it (Ctrl-C ends this).")
         outcome = _retry(place, chosen, took)
     if outcome is None:
@@ -156,12 +159,16 @@ def _retry(place: Place, chosen: Chosen, took: Any) -> Any:
     while True:
         pause(RETRY_S)
         outcome = daemons.start(place, body(chosen), took)
-        if not _no_master(outcome):
+        if not _no_master(outcome, chosen):
             return outcome
 
 
-def _no_master(outcome: StartFailed | Any) -> bool:
-    return getattr(outcome, "kind", "") == "NoMaster"
+def _no_master(outcome: StartFailed | Any, chosen: Chosen) -> bool:
+    """Nobody answers; or, before a first master has started here, there are no keys to ask with."""
+    kind = getattr(outcome, "kind", "")
+    return kind == "NoMaster" or (
+        kind == "AccessRefused" and daemons.never_started(chosen.settings["worker.master"], chosen.settings)
+    )
 
 
 def _choose(master_url: str | None, flags: dict[str, Any]) -> Chosen:
