@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from simspark.master.ledger import Ledger
+from simspark.master.limits import application_fault
 from simspark.master.records import ApplicationForgotten, ApplicationKnown, Persist
 from simspark.master.registry import Application
 from simspark.publib.machine import Accept, Close, PeerJoined, Refuse
@@ -41,7 +42,7 @@ class ApplicationDesk:
     def join(self, event: PeerJoined, *, recovering: bool) -> None:
         """A driver says hello."""
         hello: RegisterApplication = event.hello
-        fault = _fault(hello)
+        fault = application_fault(hello)
         if fault:
             self._out.add(Refuse(event.peer, "bad_hello", fault))
             return
@@ -152,13 +153,3 @@ class ApplicationDesk:
             self._out.send(worker.peer, messages.ForgetApplications((name,)))
         self._ledger.applications.remove(name)
         self._out.add(Persist(ApplicationForgotten(name)))
-
-
-def _fault(hello: RegisterApplication) -> str:
-    if hello.cores_per_executor < 1 or hello.memory_per_executor_bytes < 0 or hello.max_executors < 0:
-        return "an executor has at least one core, and no size is negative"
-    if hello.placement not in ("spread", "pack"):
-        return f"placement is 'spread' or 'pack', not '{hello.placement[:40]}'"
-    if len(hello.nonce_secret) == 0 or not hello.driver_endpoint:
-        return "a driver names its endpoint and its secret"
-    return ""

@@ -151,12 +151,13 @@ class MasterCore:
         return proved == wanted if wanted else proved in ROLES.values()
 
     def _received(self, now: float, peer: str, message: Any) -> bool:
-        """Returns whether grants or what is said about them may have changed; a heartbeat changes neither."""
+        """Whether grants, or what is said about them, may have changed: not by a heartbeat or by a start."""
         worker = self._ledger.workers.of_peer(peer)
         if worker is not None:
             before = worker.life
             self._workers.received(now, worker, message)
-            return not isinstance(message, messages.Heartbeat) or worker.life is not before
+            ended = isinstance(message, messages.ExecutorsChanged) and bool(message.ended)
+            return ended or worker.life is not before or not worker.connected
         application = self._ledger.applications.of_peer(peer)
         if application is not None:
             self._applications.received(now, application, message)

@@ -7,8 +7,8 @@ collects in the outbox.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from simspark.master.placement import Held, Need, Placed, Seat
 from simspark.master.registry import (
@@ -26,6 +26,9 @@ from simspark.publib.machine import Emit, Send
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorExit
 from simspark.publib.wire.nonce import executor_nonce
+
+MOST_IN_MESSAGE = 100
+T = TypeVar("T")
 
 
 class Outbox:
@@ -121,9 +124,11 @@ class Ledger:
             grants.setdefault(application.peer, []).append(grant)
             specs.setdefault(worker.peer, []).append(spec)
         for peer, granted in grants.items():
-            self.outbox.send(peer, messages.ExecutorsGranted(tuple(granted)))
+            for some in _pieces(granted):
+                self.outbox.send(peer, messages.ExecutorsGranted(some))
         for peer, wanted in specs.items():
-            self.outbox.send(peer, messages.LaunchExecutors(tuple(wanted)))
+            for each in _pieces(wanted):
+                self.outbox.send(peer, messages.LaunchExecutors(each))
 
     def _spec(self, application: Application) -> messages.ExecutorSpec:
         hello = application.hello
@@ -168,7 +173,8 @@ class Ledger:
         for worker_id, names in by_worker.items():
             worker = self.workers.get(worker_id)
             if worker is not None:
-                self.outbox.send(worker.peer, messages.KillExecutors(tuple(names), reason))
+                for some in _pieces(names):
+                    self.outbox.send(worker.peer, messages.KillExecutors(some, reason))
 
     def press(self) -> None:
         """Ask again for what no worker has answered in time; drivers hear of executors that never started.
@@ -194,7 +200,8 @@ class Ledger:
                 gone.setdefault(application.peer, []).append(exit_)
             entry.told = True
         for peer, exits in gone.items():
-            self.outbox.send(peer, messages.ExecutorsGone(tuple(exits)))
+            for some in _pieces(exits):
+                self.outbox.send(peer, messages.ExecutorsGone(some))
 
     def end_worker(self, worker: Worker, text: str) -> None:
         """A worker is dead: its drivers hear so, and of each executor that went with it."""
@@ -224,6 +231,12 @@ class Ledger:
     def is_ours(self, application: str) -> bool:
         """Whether this epoch gave the application its id."""
         return application.startswith(f"app-{self.epoch}-")
+
+
+def _pieces(items: list[T]) -> Iterator[tuple[T, ...]]:
+    """As many at a time as surely fit into one message."""
+    for start in range(0, len(items), MOST_IN_MESSAGE):
+        yield tuple(items[start : start + MOST_IN_MESSAGE])
 
 
 def lost(executor: str, text: str) -> ExecutorExit:

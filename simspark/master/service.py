@@ -1,8 +1,9 @@
 """The master daemon: the core between a journal and a listener.
 
-One thread runs the loop and decides. What the core wants persisted is on disk before any later effect of the same
-event is performed; a journal that cannot be written ends the daemon, for then nothing it says could be relied on.
-On TERM the sessions end in an orderly way: workers and drivers go on, and wait for the master's return.
+One thread runs the loop and decides. What the core wants persisted is on disk before any later effect of
+the same event is performed; a journal that cannot be written ends the daemon, for then nothing it says
+could be relied on. On TERM the sessions end in an orderly way: workers and drivers go on, and wait for the
+master's return.
 """
 
 from __future__ import annotations
@@ -18,9 +19,20 @@ from simspark.master.journal import Journal
 from simspark.master.records import Persist
 from simspark.publib import addresses, failpoints
 from simspark.publib.clock import SystemClock
+from simspark.publib.errors import MessageTooLarge
 from simspark.publib.events import kind_of
 from simspark.publib.liveness import Liveness
-from simspark.publib.machine import Accept, CancelTimer, Close, Emit, Refuse, Send, SetTimer, TimerFired
+from simspark.publib.machine import (
+    Accept,
+    CancelTimer,
+    Close,
+    Emit,
+    PeerLost,
+    Refuse,
+    Send,
+    SetTimer,
+    TimerFired,
+)
 from simspark.publib.service import Loop
 from simspark.publib.signals import LeaveSignals
 from simspark.publib.wire.keys import KeyRing
@@ -76,7 +88,7 @@ def url_of(config: MasterConfig, endpoint: str) -> str:
 
 
 def settings_of(config: MasterConfig) -> MasterSettings:
-    """The core's settings. Waits that are not settings shrink with the threshold for late, as tests want it."""
+    """The core's settings. Waits that are no settings shrink with the threshold for late, as tests want."""
     usual = MasterSettings()
     scale = min(1.0, config.late_after_s / USUAL_LATE_S)
     return usual._replace(
@@ -115,6 +127,16 @@ class MasterService:
         failpoints.hit("p10")
         self._loop.stop()
 
+    def _send(self, peer: str, message: Any) -> None:
+        """Send; a message that is too large ends the session, for a peer must not miss one."""
+        try:
+            self._listener.send(peer, message)
+        except MessageTooLarge as error:
+            log.error("cannot send: %s", error)
+            lost = PeerLost(peer, f"protocol: {error}")
+            self._listener.close_peer(peer)
+            self._loop.post(lambda: self._handle(lost))
+
     def _handle(self, event: Any) -> None:
         self._perform(self._core.handle(self._loop.clock.now(), event))
 
@@ -125,7 +147,7 @@ class MasterService:
     def _perform_one(self, effect: Any) -> None:
         match effect:
             case Send(peer, message):
-                self._listener.send(peer, message)
+                self._send(peer, message)
             case SetTimer(name, when):
                 self._loop.call_at(name, when, lambda: self._handle(TimerFired(name)))
             case CancelTimer(name):

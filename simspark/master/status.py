@@ -9,10 +9,20 @@ from simspark.master.ledger import Ledger
 from simspark.master.registry import Application, Executor, Worker
 
 MOST_ROWS = 1000
+MOST_CHARACTERS = 700_000
 
 
 def status_text(ledger: Ledger, *, recovering: bool) -> str:
-    """All workers, applications and executors; at most MOST_ROWS of each, with the true counts beside."""
+    """All workers, applications and executors, with their counts beside: of very many only the first."""
+    rows = MOST_ROWS
+    text = _text(ledger, rows, recovering=recovering)
+    while len(text) > MOST_CHARACTERS:
+        rows //= 2
+        text = _text(ledger, rows, recovering=recovering)
+    return text
+
+
+def _text(ledger: Ledger, rows: int, *, recovering: bool) -> str:
     table: dict[str, Any] = {
         "epoch": ledger.epoch,
         "recovering": recovering,
@@ -21,9 +31,9 @@ def status_text(ledger: Ledger, *, recovering: bool) -> str:
             "applications": len(ledger.applications),
             "executors": len(ledger.executors),
         },
-        "workers": [_worker(ledger, entry) for entry in list(ledger.workers)[:MOST_ROWS]],
-        "applications": [_application(ledger, entry) for entry in list(ledger.applications)[:MOST_ROWS]],
-        "executors": [_executor(entry) for entry in list(ledger.executors)[:MOST_ROWS]],
+        "workers": [_worker(ledger, entry) for entry in list(ledger.workers)[:rows]],
+        "applications": [_application(ledger, entry) for entry in list(ledger.applications)[:rows]],
+        "executors": [_executor(entry) for entry in list(ledger.executors)[:rows]],
     }
     return json.dumps(table)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from simspark.master.ledger import Ledger, lost
+from simspark.master.limits import worker_fault
 from simspark.master.records import Persist, WorkerForgotten, WorkerKnown, worker_number
 from simspark.master.registry import ExecutorLife, Worker, WorkerLife
 from simspark.publib.liveness import Liveness, Tracker, Vital
@@ -48,8 +49,8 @@ class WorkerDesk:
     def join(self, now: float, event: PeerJoined) -> None:
         """A worker says hello."""
         hello: RegisterWorker = event.hello
-        if hello.slots < 1 or hello.memory_bytes < 0 or not hello.host:
-            fault = "a worker offers at least one executor and has a host"
+        fault = worker_fault(hello)
+        if fault:
             self._out.add(Refuse(event.peer, "bad_hello", fault))
             return
         self._bury_predecessor(hello, event.key)

@@ -58,6 +58,8 @@ __all__ = [
 
 DRAINED = "drained"
 KEPT_EXITS = 1000
+EXITS_IN_MESSAGE = 100
+EXIT_TEXT_LIMIT = 2000
 
 
 class WorkerCore:
@@ -176,7 +178,9 @@ class WorkerCore:
         exits, self._exits = self._exits, []
         started = tuple(name for name in self._application_of if name not in kill)
         if exits or started:
-            self._report(started, tuple(exits))
+            self._report(started, tuple(exits[:EXITS_IN_MESSAGE]))
+        for start in range(EXITS_IN_MESSAGE, len(exits), EXITS_IN_MESSAGE):
+            self._report((), tuple(exits[start : start + EXITS_IN_MESSAGE]))
 
     def _report(self, started: tuple[str, ...], ended: tuple[ExecutorExit, ...]) -> None:
         """Tell the master; ends are kept for a repetition after the next registration."""
@@ -205,8 +209,9 @@ class WorkerCore:
         hosted.connected = True
         hosted.redial_s = self._settings.redial_first_s
         self._add(CancelTimer(f"orphan:{hosted.application}"))
-        if joined and hosted.exits:
-            self._add(Send(peer, messages.ExecutorsExited(tuple(hosted.exits))))
+        for start in range(0, len(hosted.exits) if joined else 0, EXITS_IN_MESSAGE):
+            some = tuple(hosted.exits[start : start + EXITS_IN_MESSAGE])
+            self._add(Send(peer, messages.ExecutorsExited(some)))
 
     def _silent(self, now: float, peer: str) -> None:
         hosted = self._of_peer(peer)
@@ -305,6 +310,7 @@ class WorkerCore:
         application = self._application_of.pop(ended.executor, None)
         if application is None:
             return
+        ended = ended._replace(text=ended.text[-EXIT_TEXT_LIMIT:])
         self._report((), (ended,))
         hosted = self._hosted[application]
         del hosted.running[ended.executor]

@@ -1,8 +1,8 @@
 """The worker daemon: the core between the launcher, a block server, the master and the drivers.
 
-One thread runs the loop and decides; nothing here unpickles. The executors belong to the template process, which ends
-them when this process ends, however that comes. On TERM they are ended first, within the core's drain time, and the
-master is told.
+One thread runs the loop and decides; nothing here unpickles. The executors belong to the template process,
+which ends them when this process ends, however that comes. On TERM they are ended first, within the core's
+drain time, and the master is told.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import zmq
 from simspark.publib import addresses, failpoints
 from simspark.publib.blocks.server import EXECUTOR_ROLE, BlockServer
 from simspark.publib.clock import SystemClock
-from simspark.publib.errors import ConfigError, ProtocolError, SimsparkError, StorageFault
+from simspark.publib.errors import ConfigError, MessageTooLarge, ProtocolError, SimsparkError, StorageFault
 from simspark.publib.machine import CancelTimer, Close, PeerLost, Send, SetTimer, TimerFired
 from simspark.publib.service import Loop
 from simspark.publib.signals import LeaveSignals
 from simspark.publib.wire.ask import master_endpoints
 from simspark.publib.wire.keys import ClientKeys, ServerKeys, client_keys
 from simspark.publib.wire.messages import ExecutorSpec, Owner, WorkerHello
+from simspark.publib.wire.sockets import split_tcp
 from simspark.publib.wire.transport import Dialer, Listener, error_for, local_identity
 from simspark.worker.core import (
     Dial,
@@ -60,6 +61,8 @@ def run(config: WorkerConfig, ready: Ready) -> None:
     masters = master_endpoints(config.master_url)
     if not masters:
         raise ConfigError(f"{config.master_url!r} is no master: write simspark://host:port")
+    for endpoint in masters:
+        split_tcp(endpoint)
     keys = client_keys(config.keys_dir, config.token.reveal(), "worker")
     context = zmq.Context()
     try:
@@ -213,11 +216,15 @@ class WorkerService:
         if self._dialers.get(peer) is not dialer:
             return
         if isinstance(event, PeerLost):
-            self._hang_up(peer)
-            log.info("lost %s: %s", peer, event.reason)
-            if peer == MASTER and self._is_final(event.reason):
-                return
-        self._deliver(event._replace(peer=peer))
+            self._session_lost(peer, event.reason)
+        else:
+            self._deliver(event._replace(peer=peer))
+
+    def _session_lost(self, peer: str, reason: str) -> None:
+        self._hang_up(peer)
+        log.info("lost %s: %s", peer, reason)
+        if peer != MASTER or not self._is_final(reason):
+            self._deliver(PeerLost(peer, reason))
 
     def _is_final(self, reason: str) -> bool:
         """Before the worker has ever joined, the last address that fails ends it."""
@@ -242,7 +249,8 @@ class WorkerService:
             dialer = Dialer(self._context, endpoint, self._me, hello, keys, seconds)
         except (OSError, ProtocolError, ConfigError) as error:
             log.warning("cannot dial %s: %s", dial.peer, error)
-            self._events.append(PeerLost(dial.peer, f"no_peer: {error}"))
+            reason = f"no_peer: {error}"
+            self._loop.post(lambda: self._session_lost(dial.peer, reason))
             return
         self._dialers[dial.peer] = dialer
         self._loop.add(dialer, lambda event: self._handle_session(dial.peer, dialer, event))
@@ -265,8 +273,7 @@ class WorkerService:
     def _perform_one(self, effect: Any) -> None:
         match effect:
             case Send(peer, message):
-                if peer in self._dialers:
-                    self._dialers[peer].send(message)
+                self._send(peer, message)
             case SetTimer(name, when):
                 self._loop.call_at(name, when, lambda: self._timer(name))
             case CancelTimer(name):
@@ -291,6 +298,18 @@ class WorkerService:
                 self._loop.stop()
             case _:
                 raise TypeError(f"no effect of a worker: {type(effect).__name__}")
+
+    def _send(self, peer: str, message: Any) -> None:
+        """Send; a message that is too large ends the session, for a peer must not miss one."""
+        dialer = self._dialers.get(peer)
+        if dialer is None:
+            return
+        try:
+            dialer.send(message)
+        except MessageTooLarge as error:
+            log.error("cannot send to %s: %s", peer, error)
+            reason = f"protocol: {error}"
+            self._loop.post(lambda: self._session_lost(peer, reason))
 
     def _remove_files(self, application: str, prefixes: tuple[str, ...]) -> None:
         try:

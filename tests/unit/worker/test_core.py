@@ -95,7 +95,8 @@ class TestMaster:
         registered.register(incarnation=2)
         (report,) = registered.sent(kind=messages.ExecutorsChanged)
         assert report.incarnation == 2
-        assert [(one.executor, one.text) for one in report.ended] == [("app-1-1/1", "before"), ("app-1-1/2", "meanwhile")]
+        ends = [(one.executor, one.text) for one in report.ended]
+        assert ends == [("app-1-1/1", "before"), ("app-1-1/2", "meanwhile")]
 
     def test_what_the_welcome_says_to_kill_is_killed(self, registered):
         registered.launch("app-1-1/1", "app-1-1/2")
