@@ -16,7 +16,7 @@ from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from simspark.publib.errors import NotSerializable
+from simspark.publib.errors import NotSerializable, UserError
 
 PROTOCOL = 5
 TOO_DEEP = (
@@ -31,6 +31,8 @@ def pickle_program(program: Any) -> bytes:
     try:
         return _dumps(program)
     except Exception as error:
+        if isinstance(error, UserError) and not isinstance(error, NotSerializable):
+            raise
         if isinstance(error, RecursionError) or "recursion" in str(error):
             raise NotSerializable(TOO_DEEP) from None
         raise NotSerializable(explain(program, error)) from None
@@ -105,17 +107,13 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, (list, tuple, set, frozenset)):
         own = hasattr(value, "_fields") and type(value).__module__.startswith("simspark.")
         for index, item in enumerate(value):
-            yield "" if own or _is_program_part(value) else f"its element {index}", item
+            yield "" if own else f"its element {index}", item
     elif isinstance(value, dict):
         for key, item in value.items():
             yield f"its key {key!r:.40}", key
             yield f"its value for {key!r:.40}", item
     else:
         yield from _object_parts(value)
-
-
-def _is_program_part(value: Any) -> bool:
-    return isinstance(value, tuple) and any(callable(item) or hasattr(item, "rows") for item in value)
 
 
 def _function_parts(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from simspark.publib.lineage import steps
 from simspark.publib.lineage.partitioner import HashPartitioner
 from simspark.publib.lineage.sampling import Between, Sample
 from simspark.publib.lineage.sinks import Count
+from simspark.publib.lineage.spreading import Spread
 
 if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
@@ -117,7 +118,7 @@ class NarrowTransformations(Handle[T]):
         if numPartitions < 1:
             raise ValueError("Number of partitions must be positive.")
         if shuffle:
-            dealt = self._step(steps.MapPartitionsWithIndex, fn.Spread(numPartitions), "coalesce")
+            dealt = self._step(steps.MapPartitionsWithIndex, Spread(numPartitions), "coalesce")
             placed = dealt._shuffle(HashPartitioner(numPartitions), "coalesce")
             return placed._step(steps.Map, fn.second, "values")
         node = CoalescedNode(self.ctx.next_id("rdd"), "coalesce", call_site(), self._node, numPartitions)
@@ -184,7 +185,7 @@ class NarrowTransformations(Handle[T]):
         True
         """
         if not fraction >= 0:
-            raise ValueError(f"Fraction must be nonnegative, but got {fraction}.")
+            raise ValueError("Fraction must be nonnegative.")
         sampler = Sample(withReplacement, fraction, _seed(seed))
         return self._step(steps.MapPartitionsWithIndex, sampler, "sample", keeps_partitioner=True)
 
@@ -196,8 +197,10 @@ class NarrowTransformations(Handle[T]):
         500
         """
         total = float(sum(weights))
-        if not total > 0 or min(weights) < 0:
-            raise ValueError("Weights must be nonnegative, and one of them positive.")
+        if any(weight < 0 for weight in weights):
+            raise ValueError("Weights must be nonnegative")
+        if not total > 0:
+            raise ValueError("Sum of weights must be positive")
         drawn = _seed(seed)
         bounds = [0.0]
         for weight in weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
-from itertools import chain, count, islice
+from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -127,47 +127,3 @@ class Sort(NamedTuple):
     def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:  # noqa: ARG002
         """The rows in order."""
         return iter(self.ordering.sort(rows, task))
-
-
-class Spread(NamedTuple):
-    """Rows dealt out to ``partitions`` in turn, ``RUN`` at a time, from a start that depends on the partition.
-
-    The start is drawn as Spark draws it, so that a repartitioned RDD has Spark's partitions.
-    """
-
-    partitions: int
-
-    def __call__(self, partition: int, rows: Iterator[Any]) -> Iterator[tuple[int, Any]]:
-        start = _java_next_int(_scrambled(partition), self.partitions)
-        runs = count(start + 1)
-        return chain.from_iterable(
-            ((place % self.partitions, row) for row in run)
-            for place, run in zip(runs, iter(lambda: tuple(islice(rows, RUN)), ()), strict=False)
-        )
-
-
-RUN = 10
-_MASK32 = 0xFFFFFFFF
-_MASK48 = (1 << 48) - 1
-
-
-def _scrambled(value: int) -> int:
-    """32 bits mixed: multiplied, their bytes reversed, multiplied again; as a signed number."""
-    factor = 0x9E3775CD
-    mixed = (value * factor) & _MASK32
-    mixed = int.from_bytes(mixed.to_bytes(4, "little"), "big")
-    mixed = (mixed * factor) & _MASK32
-    return mixed - (1 << 32) if mixed >> 31 else mixed
-
-
-def _java_next_int(seed: int, bound: int) -> int:
-    """The first number below ``bound`` of Java's linear congruential generator with this seed."""
-    state = (seed ^ 0x5DEECE66D) & _MASK48
-    while True:
-        state = (state * 0x5DEECE66D + 0xB) & _MASK48
-        bits = state >> 17
-        if bound & -bound == bound:
-            return (bound * bits) >> 31
-        value = bits % bound
-        if bits - value + bound - 1 < 1 << 31:
-            return value
