@@ -256,12 +256,17 @@ class TestLateAndDead:
         assert self.states(bench) == []
 
     def test_a_late_worker_gets_no_grants_and_its_drivers_are_told(self, bench):
-        self.hosting(bench)
+        two_workers(bench)
+        bench.join("d1", driver_hello())
+        ask(bench, "d1", 2)
+        bench.start_all("p1", "w1")
+        bench.start_all("p2", "w2")
         self.quiet(bench, 6)
         assert self.states(bench) == [("w2", 1, "late")]
-        bench.end_all("p1", "w1", ["app-1-1/1"])
-        bench.say("d1", messages.AskExecutors(9))
-        assert [worker for _, worker in bench.granted("d1")] == []
+        ask(bench, "d1", 4)
+        assert [worker for _, worker in bench.granted("d1")] == ["w1"]
+        bench.beat("p2")
+        assert [worker for _, worker in bench.granted("d1")] == ["w2"]
 
     def test_it_is_alive_again_with_the_same_incarnation_when_it_returns_in_time(self, bench):
         self.hosting(bench)
@@ -306,6 +311,13 @@ class TestLateAndDead:
         assert bench.say("p3", messages.ExecutorsChanged(1, (), (gone("app-1-1/2"),)))[0] == Close("p3")
         assert bench.core.ledger.executors.get("app-1-1/2") is not None
         assert bench.say("p2", messages.ExecutorsChanged(1, (), (gone("app-1-1/2"),))) == []
+
+    def test_a_heartbeat_of_an_old_incarnation_is_no_sign_of_life(self, bench):
+        self.hosting(bench)
+        bench.join("p3", worker_hello("b", worker="w2", incarnation=1))
+        assert Close("p3") in bench.beat("p3", 1)
+        self.quiet(bench, 5)
+        assert self.states(bench) == [("w2", 2, "late")]
 
     def test_a_living_worker_that_registers_again_keeps_its_executors(self, bench):
         self.hosting(bench)

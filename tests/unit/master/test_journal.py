@@ -56,6 +56,34 @@ def test_each_start_is_an_epoch(tmp_path):
         journal.close()
 
 
+def test_a_record_is_synced_before_append_returns(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size))
+    journal = Journal(str(tmp_path))
+    for record in STORY:
+        journal.append(record)
+        assert synced[-1] == os.path.getsize(journal.path)
+    assert len(synced) >= len(STORY)
+    journal.close()
+
+
+def test_a_failed_write_is_an_error_and_the_next_one_takes_its_place(tmp_path, monkeypatch):
+    journal = Journal(str(tmp_path))
+    real = os.pwrite
+
+    def full(fd, data, offset):
+        real(fd, bytes(data[:3]), offset)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StorageFault, match="No space left on device"):
+        journal.append(WorkerKnown("w1", 1, ""))
+    monkeypatch.setattr(os, "pwrite", real)
+    journal.append(WorkerKnown("w2", 1, ""))
+    journal.close()
+    assert reopened(tmp_path).known.workers == {"w2": (1, "")}
+
+
 def test_two_masters_cannot_write_one_journal(tmp_path):
     journal = Journal(str(tmp_path))
     with pytest.raises(StorageFault, match="Another master uses the journal"):

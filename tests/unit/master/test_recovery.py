@@ -108,3 +108,10 @@ def test_a_known_worker_that_never_comes_is_forgotten_and_its_drivers_are_told()
 
 def test_without_known_workers_there_is_nothing_to_wait_for():
     assert not Bench(epoch=2, known=Known(epoch=1, worker_number=5)).core.recovering
+
+
+def test_a_worker_of_another_incarnation_than_the_journals_keeps_nothing():
+    bench = restarted()
+    bench.join("d1", driver_hello("app-1-1", ["app-1-1/1"]))
+    assert back(bench, "p1", "w1", 7, "app-1-1/1").kill == ("app-1-1/1",)
+    assert bench.sent("p1", messages.WorkerRegistered)[0].incarnation == 8

@@ -1,6 +1,6 @@
 import pytest
 
-from simspark.publib.machine import Close, Send
+from simspark.publib.machine import Close, Send, TimerFired
 from simspark.publib.wire import messages
 from simspark.worker.core import (
     Dial,
@@ -210,6 +210,13 @@ class TestApplications:
         registered.joined("driver:app-1-1")
         registered.advance(60)
         assert registered.made(RemoveApplication) == []
+
+    def test_a_timer_that_fires_late_sweeps_nothing_that_is_in_use(self, registered):
+        registered.launch("app-1-1/1")
+        registered.joined("driver:app-1-1")
+        assert registered.do(TimerFired("orphan:app-1-1")) == []
+        registered.end("app-1-1/1")
+        assert registered.do(TimerFired("orphan:app-1-1")) == []
 
     def test_a_driver_that_was_never_reached_leaves_nothing(self, registered):
         registered.launch("app-1-1/1")
