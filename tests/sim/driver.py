@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from tests.sim.simulation import Simulation
 
 CONNECT_TIMEOUT_S = 4.0
-REFETCH_JOBS = 4
+REFETCH_JOBS = 3
 REFETCHED = 100
 LINGER_S = 0.5
+FETCH_TIMEOUT_S = 3.0
+LET_GO_S = 90.0
 
 
 class SimLoop:
@@ -130,6 +132,8 @@ class SimDriver(Process):
         self.todo: list[programs.JobWork] = list(program.jobs)
         self.open_jobs: dict[int, tuple[programs.JobWork, RunningJob]] = {}
         self._resubmitted = 0
+        self.reading = 0
+        self._rounds: dict[int, int] = {}
         secret = f"secret of {name}".encode()
         self.master: Dialer | None = None
         self._make_files()
@@ -145,6 +149,7 @@ class SimDriver(Process):
             registration, self.engine, MasterLink(self._send_master, self._dial_master),
             WorkerSessions(self.listener.send, self.listener.accept, self.listener.refuse, self.listener.close_peer),
             self.engine.add_owner, self._timer)
+        self.membership.on_registered = self._registered
         self.engine.add_owner(self._own_files())
         self.call_in(0.0, self.membership.redial)
         self.call_in(0.01, self._submit_more)
@@ -175,6 +180,13 @@ class SimDriver(Process):
     def _settings(self, worker: str) -> messages.ExecutorSettings:
         owner = self.engine.owner(worker) or messages.Owner(worker, "", "", "", "")
         return messages.ExecutorSettings(self.membership.application, (), "", 1 << 20, 1000, 1 << 16, {}, owner)
+
+    def _registered(self) -> None:
+        """The master has answered, or nobody has: then the program ends with NoMaster and its user tries again."""
+        if self.membership.refused is not None:
+            self.world.note("no master", self.name)
+            self.call_in(0.0, self.kill)
+            self.sim.world.call_in(1.0, self.sim.start_driver_again, self.name)
 
     def _timer(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
         self.engine.loop.call_at(name, self.world.now + delay_s, call)
@@ -233,7 +245,7 @@ class SimDriver(Process):
                 del self.open_jobs[number]
                 self.engine._updates.apply()
                 self._ended(work, job)
-        if self.open_jobs:
+        if self.open_jobs or self.reading:
             return
         if self.todo:
             self._submit_more()
@@ -250,15 +262,30 @@ class SimDriver(Process):
             self.outcomes[work.job] = job.ended
             self.sim.judge.failed(self, work, job)
             return
+        self._read_results(work, job, self.world.now + FETCH_TIMEOUT_S)
+
+    def _read_results(self, work: programs.JobWork, job: RunningJob, deadline: float) -> None:
         missing = [part for part in job.spec.partitions if not self._decode(work, part, job.results[part])]
+        if missing and self.world.now < deadline:
+            self.reading += 1
+            self.call_in(FETCH_TIMEOUT_S / 3, self._read_again, work, job, deadline)
+            return
         if not missing:
             self.outcomes[work.job] = job.ended
             self.sim.judge.succeeded(self, work)
             return
         self._resubmitted += 1
-        if self._resubmitted > REFETCH_JOBS * 4:
-            self.sim.violate(f"{self.name}: results of job {work.job} are lost again and again")
+        self._rounds[work.job] = self._rounds.get(work.job, 0) + 1
+        if self._rounds[work.job] > REFETCH_JOBS:
+            self.outcomes[work.job] = job.ended._replace(outcome="failed", error="FetchFailed")
+            self.sim.judge.unreadable(self, work, {job.results[part].worker for part in missing})
+            return
         self._submit(work._replace(partitions=tuple(missing)), REFETCHED + self._resubmitted)
+
+    def _read_again(self, work: programs.JobWork, job: RunningJob, deadline: float) -> None:
+        self.reading -= 1
+        self._read_results(work, job, deadline)
+        self._wait()
 
     def _decode(self, work: programs.JobWork, partition: int, accepted: Accepted) -> bool:
         """Whether the value could be had; it may be in a file that is lost."""
@@ -280,6 +307,13 @@ class SimDriver(Process):
         self.engine.step(scheduling.Unpersist(1))
         for shuffle in (0, 1):
             self.engine.step(scheduling.ForgetShuffle(shuffle))
+        self._let_go(self.world.now + LET_GO_S)
+
+    def _let_go(self, deadline: float) -> None:
+        """Attempts that nobody wants any more end soon; then the scheduler's tables are empty."""
+        if not self.core.statistics().is_empty and self.world.now < deadline:
+            self.call_in(0.2, self._let_go, deadline)
+            return
         self.sim.judge.program_over(self)
         if self.world.phase("p10", self):
             self.call_in(0.05, self._leave)

@@ -159,7 +159,7 @@ class SimExecutor(Process):
     # ── one task ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self, run: _Run) -> None:
-        if run.over:
+        if run.over or run.cancelled:
             return
         work = run.work
         if work.broadcast and work.stage not in self.broadcasts:
@@ -188,6 +188,8 @@ class SimExecutor(Process):
     def _read_shuffles(self, run: _Run) -> None:
         for shuffle in run.work.parents:
             table = self.tables.get(shuffle)
+            if table is None and run.cancelled:
+                return
             if table is None:
                 self._crash(f"no table of shuffle {shuffle} came before its task")
                 return
@@ -218,7 +220,7 @@ class SimExecutor(Process):
         elif behaviour == "die":
             self.call_in(cost, self.leave, 1)
         elif behaviour in ("hang", "deaf hang"):
-            self.sim.count_fault("task " + behaviour, "p3")
+            self.sim.note_hang(self.spec.application, run.head.stage, run.task.partition)
         else:
             self.call_in(cost * (20 if behaviour == "slow" else 1), self._computed, run)
 
@@ -346,10 +348,11 @@ class SimExecutor(Process):
             self._fetch_failed(run, ref, "nobody has said where its files are")
             return
         segment = run.task.partition if ref[2] >= 0 else 0
-        home = self.sim.host_of_directory(owner.directory)
-        if home is self.host:
-            self._take_rows(run, ref, index, then, self.sim.read(home, owner.directory, ref[1], segment))
+        assert self.settings is not None
+        if ref[0] == self.settings.owner.owner:
+            self._take_rows(run, ref, index, then, self.sim.read(self.host, self._directory(), ref[1], segment))
             return
+        home = self.sim.host_of_directory(owner.directory)
         timeout = self.call_in
         timeout(FETCH_TIMEOUT_S, self._fetch_late, run, ref, index)
         if (self.host.index, home.index) not in self.sim.network.cuts:

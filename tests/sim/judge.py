@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.sim.simulation import Simulation
 
 HEARD_SLACK_S = 3.0
+SLACK_S = 0.01
 WINDOW_MOST = 256
 
 
@@ -44,6 +45,8 @@ class DriverRecord:
         self.counted: dict[str, int] = {}
         self.losses: dict[tuple[int, int], int] = {}
         self.raises: dict[tuple[int, int], int] = {}
+        self.disk_faults: dict[tuple[int, int], int] = {}
+        self.hangs: dict[tuple[int, int], int] = {}
         self.fetch_failures: dict[int, int] = {}
         self.may_commit: dict[tuple[int, int], int] = {}
         self.saved: dict[tuple[int, int], int] = {}
@@ -78,6 +81,8 @@ class Judge:
             record.live[event.executor] = event.slots
         elif kind is scheduling.ExecutorLost:
             self._lost(record, event.executor)
+        elif kind is scheduling.ExecutorSilent:
+            self.sim.world.note("silent", driver.name, event.executor)
         elif kind is scheduling.WorkerChanged and self.sim.world.trace is not None:
             self.sim.world.note("worker", driver.name, event.worker, event.state)
         for effect in effects:
@@ -97,6 +102,8 @@ class Judge:
             attempt.over = True
             if report.outcome == "raised":
                 record.raises[attempt.key] = record.raises.get(attempt.key, 0) + 1
+            elif report.outcome == "node_fault":
+                record.disk_faults[attempt.key] = record.disk_faults.get(attempt.key, 0) + 1
             elif report.outcome == "fetch_failed" and report.fetch is not None:
                 shuffle = report.fetch.shuffle
                 record.fetch_failures[shuffle] = record.fetch_failures.get(shuffle, 0) + 1
@@ -201,7 +208,12 @@ class Judge:
         if ended.report is not None and ended.report.outcome == "raised":
             if record.raises.get(key, 0) >= program.max_failures:
                 return
-        elif record.losses.get(key, 0) >= program.max_losses:
+        elif ended.report is not None and ended.report.outcome == "node_fault":
+            if record.disk_faults.get(key, 0) >= program.max_losses:
+                return
+        elif self.sim.network.cuts and max(record.fetch_failures.values(), default=0) > self._fetch_rounds():
+            return
+        elif record.hangs.get(key, 0) + record.raises.get(key, 0) >= program.max_failures:
             return
         elif ended.error == "WorkerLost" and record.losses.get(key, 0) >= program.max_losses:
             return
@@ -210,6 +222,18 @@ class Judge:
             f"{record.raises.get(key, 0)} raises of {program.max_failures} and {record.losses.get(key, 0)} losses; "
             f"fetch failures {record.fetch_failures}; outcome of the report: {ended.report and ended.report.outcome}"
         )
+
+    def unreadable(self, driver: SimDriver, work: programs.JobWork, workers: set[str]) -> None:
+        """The results of a job could not be read, again and again: only when who keeps them is out of reach."""
+        for worker in workers:
+            owner = driver.engine.owner(worker)
+            server = None if owner is None else self.sim.block_servers.get(owner.endpoint)
+            if server is not None and server.alive and not server.paused:
+                if self.sim.network.reachable(server.host, driver.host):
+                    self.violate(f"{driver.name}: results of job {work.job} at {worker} are lost again and again")
+
+    def _fetch_rounds(self) -> int:
+        return self.sim.plan.scheduler_settings.max_fetch_rounds
 
     def program_over(self, driver: SimDriver) -> None:
         """Each update counted once, every table of the scheduler empty."""
@@ -226,7 +250,8 @@ class Judge:
     def granted(self, master: SimMaster, peer: str, launch: messages.LaunchExecutors) -> None:
         now, limits = self.sim.world.now, self.sim.plan.master_settings.liveness
         silence = now - master.heard.get(peer, -1e9)
-        if silence > limits.late_after_s + limits.check_every_s / 2 + HEARD_SLACK_S:
+        overslept = now - master.continued_at < 2 * limits.check_every_s
+        if silence > limits.late_after_s + (HEARD_SLACK_S if overslept else SLACK_S):
             self.violate(f"a grant on a worker that was silent for {silence:.1f} s")
         if master.unheard and now - master.started_at < limits.late_after_s * 0.9:
             self.violate(f"a grant while {sorted(master.unheard)} have not been heard after the restart")
@@ -240,7 +265,14 @@ class Judge:
             self.violate(f"worker {worker.worker} has {worker.slots} slots and {taken} are taken")
 
     def after_master(self, master: SimMaster) -> None:
-        """Cheap looks at the master's tables."""
+        """Who is found by a session is also found by its id."""
+        workers, applications = master.core.ledger.workers, master.core.ledger.applications
+        for worker in workers._by_peer.values():
+            if workers.get(worker.worker) is not worker:
+                self.violate(f"worker {worker.worker} is in the index of sessions only")
+        for application in applications._by_peer.values():
+            if applications.get(application.application) is not application:
+                self.violate(f"application {application.application} is in the index of sessions only")
 
     def after_worker(self, worker: SimWorker) -> None:
         if len(worker.children) > 2 * self.sim.plan.slots:

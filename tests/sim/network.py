@@ -9,6 +9,7 @@ full, or when the other side does not know it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -148,7 +149,9 @@ class Session:
             network.deepest = depth
         if depth >= network.queue_frames or not real.push((real.upcoming()[0], message)):  # type: ignore[arg-type]
             network.count("overflow")
-            self._end(way, "overflow: the queue of the session is full")
+            sender = self.ends[way]
+            assert sender is not None
+            sender.call_in(0.0, self._end, way, "overflow: the queue of the session is full")
             return False
         if self.connected:
             self._flush(way)
@@ -345,10 +348,9 @@ class Session:
     def flush_held(self) -> None:
         """A cut is healed before anybody noticed: TCP sends again."""
         held, self.held = self.held, [[], []]
-        if self.connected:
-            for way in (OUT, BACK):
-                for sequence, message in held[way]:
-                    self._transmit(way, sequence, message)
+        for way in (OUT, BACK):
+            for sequence, message in held[way]:
+                self._transmit(way, sequence, message)
 
     def touches(self, process: Process) -> bool:
         return self.ends[OUT] is process or self.ends[BACK] is process
@@ -359,7 +361,7 @@ class Network:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.cuts: set[tuple[int, int]] = set()
+        self.cuts: Counter[tuple[int, int]] = Counter()
         self.listeners: dict[str, Listener] = {}
         self.dialers = _Sessions()
         self.session_count = 0
@@ -398,7 +400,7 @@ class Network:
 
     def cut(self, pairs: set[tuple[int, int]]) -> None:
         """Frames no longer pass from the first to the second host of each pair."""
-        self.cuts |= pairs
+        self.cuts += Counter(pairs)
         self.world.note("cut", sorted(pairs))
         for session in self.dialers:
             if session.connected and self._is_cut(session):
@@ -406,10 +408,10 @@ class Network:
                 self.world.call_in(delay, self._break_if_cut, session, session.wire)
 
     def heal(self, pairs: set[tuple[int, int]]) -> None:
-        self.cuts -= pairs
+        self.cuts -= Counter(pairs)
         self.world.note("heal", sorted(pairs))
         for session in self.dialers:
-            if session.connected and not self._is_cut(session):
+            if session.connected:
                 session.flush_held()
 
     def _is_cut(self, session: Session) -> bool:

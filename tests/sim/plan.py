@@ -1,7 +1,8 @@
 """Schedules: what one run of the simulator is made of. A seed makes one; a file keeps one.
 
 Faults strike at phases: the n-th time that a process is at the named place. ``CELLS`` are all pairs that can be simulated;
-consecutive seeds walk through them, so that each is tried often, whatever else is drawn.
+consecutive seeds walk through them, each fault of a seed in another order, so that each is tried often and beside many
+others.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ LIMITS = {"p1": 4, "p4": 3, "p5": 3, "p7": 2, "p9": 2, "p10": 1, "log": 6}
 STOPS_S = (2.0, 6.0, 60.0)
 CUTS_S = (1.0, 4.0, 9.0, 25.0)
 TASK_FAULTS = ("raise", "die", "hang", "deaf hang", "slow")
-FAULTS_PER_SEED = 3
+FAULTS_PER_SEED = 4
+WALKS = tuple(random.Random(walk).sample(CELLS, len(CELLS)) for walk in range(FAULTS_PER_SEED))
 
 
 def _duration(kind: str, draw: random.Random) -> float:
@@ -100,7 +102,7 @@ def _duration(kind: str, draw: random.Random) -> float:
 def _faults(number: int, draw: random.Random) -> tuple[Fault, ...]:
     faults = []
     for index in range(FAULTS_PER_SEED):
-        kind, phase = CELLS[(number * FAULTS_PER_SEED + index * 71 + (number // 97)) % len(CELLS)]
+        kind, phase = WALKS[index][number % len(CELLS)]
         nth = draw.randint(1, LIMITS.get(phase, 5))
         faults.append(Fault(kind, phase, nth, _duration(kind, draw)))
     return tuple(faults)
@@ -110,8 +112,8 @@ def _behaviours(drivers: tuple[str, ...], draw: random.Random) -> tuple[Behaviou
     chosen = []
     for driver in drivers:
         while draw.random() < 0.35:
-            what = draw.choice(TASK_FAULTS)
-            stage, partition = draw.randint(0, 4), draw.randint(0, 2)
+            what = draw.choice((*TASK_FAULTS, "slow", "slow"))
+            stage, partition = draw.randint(0, 5), draw.randint(0, 2)
             chosen.append(Behaviour(driver, stage, partition, 1, what))
     return tuple(chosen)
 
@@ -128,7 +130,7 @@ def plan_of(number: int) -> Plan:
         seed=str(number), workers=workers, slots=draw.choice((1, 2, 2)), executor_cores=1, drivers=drivers,
         wanted=draw.choice((2, 3, 4)), faults=_faults(number, draw), behaviours=behaviours,
         loss=draw.choice((0.0, 0.0, 0.05, 0.2)), delay_s=draw.choice((0.0, 0.0, 0.02, 0.2)),
-        task_timeout_s=30.0 if hangs else 0.0, speculation=slow_worker or draw.random() < 0.2, slow_worker=slow_worker,
+        task_timeout_s=30.0 if hangs else 0.0, speculation=slow_worker or draw.random() < 0.4, slow_worker=slow_worker,
     )  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def expected_counts(program: Program) -> dict[str, int]:
 def make_program(name: str, draw: random.Random) -> Program:
     """A program with a cached RDD, at least one shuffle, and two to four jobs."""
     width, reducers = draw.randint(2, 4), draw.randint(2, 3)
-    broadcast = draw.randint(1, 99) if draw.random() < 0.5 else 0
+    broadcast = draw.randint(1, 99) if draw.random() < 0.85 else 0
 
     def work(stage: int, shuffle: int, partitions: int, parents: tuple[int, ...], rdd: int = -1, *, wide: int = 0,
              broadcast: int = 0, save: bool = False) -> StageWork:
@@ -157,7 +157,7 @@ def make_program(name: str, draw: random.Random) -> Program:
     jobs = [JobWork(0, (0,), tuple(range(width))), JobWork(1, (1, 2), tuple(range(reducers)))]
     if draw.random() < 0.6:
         jobs.append(JobWork(2, (1, 3, 4), (0, 1)))
-    if draw.random() < 0.5:
+    if draw.random() < 0.8:
         jobs.append(JobWork(3, (1, 5), tuple(range(reducers))))
     if draw.random() < 0.3:
         jobs.append(JobWork(4, (1, 2), (reducers - 1,)))

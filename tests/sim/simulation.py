@@ -96,6 +96,13 @@ class Simulation:
         host = self.hosts[1 + self.plan.workers + index]
         self.drivers.append(self.driver_class(self, host, name, self._programs[name]))
 
+    def start_driver_again(self, name: str) -> None:
+        """The user of a driver that found no master starts the program once more."""
+        index = self.plan.drivers.index(name)
+        host = self.hosts[1 + self.plan.workers + index]
+        self.judge.of.pop(name, None)
+        self.drivers[index] = self.driver_class(self, host, name, self._programs[name])
+
     def process_died(self, process: Process) -> None:
         """Noted by the process itself."""
 
@@ -148,8 +155,11 @@ class Simulation:
             self.saboteur.count("task " + what, "p3")
         return what
 
-    def count_fault(self, kind: str, phase: str) -> None:
-        self.saboteur.count(kind, phase)
+    def note_hang(self, application: str, stage: int, partition: int) -> None:
+        for driver in self.drivers:
+            if driver.membership.application == application:
+                hangs = self.judge.record(driver).hangs
+                hangs[stage, partition] = hangs.get((stage, partition), 0) + 1
 
     def slowness(self, host: Host) -> float:
         return 10.0 if self.plan.slow_worker and host.index == 1 else 1.0
@@ -200,7 +210,9 @@ class Simulation:
                 raise Stuck(f"not clean: {self.judge.leftovers()}")
 
     def _drivers_done(self) -> bool:
-        return len(self.drivers) == len(self.plan.drivers) and not any(driver.alive for driver in self.drivers)
+        if len(self.drivers) < len(self.plan.drivers):
+            return False
+        return all(not driver.alive and driver.membership.refused is None for driver in self.drivers)
 
     def _heal(self) -> None:
         self.world.healed = True

@@ -44,6 +44,7 @@ class Process:
         self.host = host
         self.alive = True
         self.paused = False
+        self.continued_at = -1e9
         self._stalled: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         world.processes[name] = self
 
@@ -90,6 +91,7 @@ class Process:
             return
         self.world.note("continue", self.name)
         self.paused = False
+        self.continued_at = self.world.now
         stalled, self._stalled = self._stalled, []
         for fn, args in stalled:
             self.call_at(self.world.now, fn, *args)
