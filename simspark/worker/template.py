@@ -49,6 +49,7 @@ PARENT_CHECK_S = 1.0
 READ_BYTES = 1 << 16
 READS_PER_TURN = 16
 FORWARD_BACKLOG_BYTES = 128 << 10
+OWN_MEMORY_BYTES = 32 << 20
 OOM_SCORE = "500"
 MARKS_KEPT = 64
 MARK = "SIMSPARK_EXECUTOR"
@@ -374,7 +375,7 @@ def _limit_memory(limit_bytes: int) -> None:
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             have = int(file.read().split()[5]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes + have, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes + have + OWN_MEMORY_BYTES, resource.RLIM_INFINITY))
     except (OSError, ValueError):
         return
 

@@ -296,14 +296,14 @@ def test_a_full_disk_is_the_nodes_fault(driver, monkeypatch):
 
 
 def test_a_file_larger_than_the_memory_limit_is_read_segment_by_segment(driver):
-    here = driver(memory_bytes=64 << 20)
+    here = driver(memory_bytes=80 << 20)
     writer = SegmentWriter(here.directory.file("data-1"))
-    for segment in range(6):
+    for segment in range(12):
         writer.append(segment, [bytes([segment]) * (16 << 20)])
     writer.commit()
 
     def read(_, task):
-        refs = [SegmentRef(FileRef("driver", "data-1"), segment) for segment in range(6)]
+        refs = [SegmentRef(FileRef("driver", "data-1"), segment) for segment in range(12)]
         return [len(batch[0]) for batch in task.data.read(refs)]
 
-    assert values(run_with_task(here, read)) == [[16 << 20] * 6]
+    assert values(run_with_task(here, read)) == [[16 << 20] * 12]
