@@ -23,6 +23,7 @@ from simspark.driver.master_url import ClusterMaster, LocalClusterMaster, LocalM
 from simspark.driver.scheduling import JobSpec, SchedulerSettings
 from simspark.driver.service import DRIVER, Engine
 from simspark.driver.stages import CompiledJob
+from simspark.driver.watchers import Watchers
 from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ContextStopped, FetchFailed
@@ -42,6 +43,7 @@ class Application:
 
     def __init__(self, master: MasterUrl, settings: DriverSettings, name: str) -> None:
         self.settings = settings
+        self._watchers: Watchers | None = None
         self.accumulators: WeakValueDictionary[int, Accumulator[Any]] = WeakValueDictionary()
         self._counters: dict[str, Callable[[], int]] = {kind: itertools.count().__next__ for kind in KINDS}
         self.stopped = False
@@ -129,8 +131,11 @@ class Application:
         limits = scheduler_settings(self.settings)
         if isinstance(self._master, LocalMaster):
             limits = limits._replace(idle_release_s=0.0)  # nobody else could use them, and none would come back
-        return Engine(self._clock, SchedulerCore(limits), backend, self._updates, self._executor_settings,
-                      self._nonce_secret, self.files.remove)
+        engine = Engine(self._clock, SchedulerCore(limits), backend, self._updates, self._executor_settings,
+                        self._nonce_secret, self.files.remove)
+        self._watchers = Watchers(engine.loop, self._clock, self.settings, self.id)
+        engine.sinks.append(self._watchers.handle)
+        return engine
 
     def _executor_settings(self, worker: str) -> ExecutorSettings:
         settings = self.settings
@@ -255,6 +260,8 @@ class Application:
                 return
             self.stopped = True
         self.engine.stop()
+        if self._watchers is not None:
+            self._watchers.close()
         for close in self._close:
             close()
         self.directory.remove()

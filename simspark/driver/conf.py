@@ -203,6 +203,11 @@ def plain_terminal() -> bool:
     return bool(os.environ.get("CI")) or os.environ.get("TERM") == "dumb"
 
 
+def terminal_is_plain() -> bool:
+    """Whether the environment says that the terminal cannot redraw, or that nobody watches it."""
+    return os.environ.get("TERM") == "dumb" or bool(os.environ.get("CI"))
+
+
 class SparkConf:
     """Settings of an application, as text by key.
 

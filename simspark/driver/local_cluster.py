@@ -25,31 +25,49 @@ class LocalCluster:
     """Starts a master and its workers; ``url`` is where the master answers, ``keys_dir`` what lets a driver in."""
 
     def __init__(self, directory: str, master: LocalClusterMaster) -> None:
-        self._directory = directory
+        self.directory = directory
         self._places = {
             "paths.state": f"{directory}/state", "paths.keys": f"{directory}/keys", "paths.logs": f"{directory}/logs",
             "paths.scratch": directory,
         }  # fmt: skip
         self.keys_dir = self._places["paths.keys"]
+        self._shape = master
         self.workers: list[subprocess.Popen[str]] = []
-        self.master = self._spawn("master", {**LIVENESS, "master.host": "127.0.0.1", "master.port": "0"})
+        self.url = ""
+        self.master = self._spawn_master()
         try:
             self.url = self._answer(self.master)["url"]
-            for number in range(master.workers):
-                self._start_worker(number, master)
-            for worker in self.workers:
-                self._answer(worker)
+            self.add_workers(master.workers)
         except BaseException:
             self.stop()
             raise
 
-    def _start_worker(self, number: int, master: LocalClusterMaster) -> None:
-        self.workers.append(self._spawn("worker", {
+    def add_workers(self, count: int) -> None:
+        """Start more workers; returns when they have joined."""
+        added = [self._spawn_worker(len(self.workers) + number) for number in range(count)]
+        self.workers.extend(added)
+        for worker in added:
+            self._answer(worker)
+
+    def restart_master(self) -> None:
+        """Start a master where the last one was, from its journal; returns when it answers."""
+        _close(self.master)
+        _end(self.master)
+        self.master = self._spawn_master()
+        self._answer(self.master)
+
+    def _spawn_master(self) -> subprocess.Popen[str]:
+        port = self.url.rpartition(":")[2] or "0"
+        return self._spawn("master", {**LIVENESS, "master.host": "127.0.0.1", "master.port": port})
+
+    def _spawn_worker(self, number: int) -> subprocess.Popen[str]:
+        shape = self._shape
+        return self._spawn("worker", {
             "worker.name": f"w{number}", "worker.master": self.url, "worker.host": "127.0.0.1", "worker.port": "0",
-            "worker.cores": str(master.executors_per_worker),
-            "worker.memory": f"{master.memory_mib * master.executors_per_worker}m",
-            "worker.work_dir": f"{self._directory}/{number}",
-        }))  # fmt: skip
+            "worker.cores": str(shape.executors_per_worker),
+            "worker.memory": f"{shape.memory_mib * shape.executors_per_worker}m",
+            "worker.work_dir": f"{self.directory}/{number}",
+        })  # fmt: skip
 
     def _spawn(self, kind: str, settings: dict[str, str]) -> subprocess.Popen[str]:
         child = subprocess.Popen(

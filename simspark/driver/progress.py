@@ -256,6 +256,6 @@ def progress_mode(setting: str, stream: TextIO, plain_terminal: bool) -> str:
 def terminal_columns() -> int:
     """How wide the terminal is now."""
     try:
-        return os.get_terminal_size(2).columns
+        return os.get_terminal_size(2).columns or 80
     except OSError:
         return 80

@@ -16,7 +16,7 @@ from simspark.publib.wire.transport import Dialer
 from simspark.worker.executor.blocks import PendingFetch
 
 CONNECT_TIMEOUT_S = 10.0
-BLOCK_CONNECT_TIMEOUT_S = 4.0
+BLOCK_CONNECT_TIMEOUT_S = 1.0
 
 Context = zmq.Context[zmq.Socket[bytes]]
 

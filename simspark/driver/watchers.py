@@ -1,0 +1,102 @@
+"""Who follows the event stream in a driver: the progress line, forwarded prints of tasks, the event log.
+
+All of it runs in the driver's loop and writes to stderr only, wiping the progress line first so that nothing collides.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, TextIO
+
+from simspark.driver.conf import DriverSettings, terminal_is_plain
+from simspark.driver.progress import ProgressLine, progress_mode, terminal_columns
+from simspark.publib import events
+from simspark.publib.clock import Clock
+from simspark.publib.service import Loop
+
+PRINTED_LINES_PER_S = 100
+EVENT_LOGS_KEPT = 16
+TICK = "progress"
+
+
+class ForwardedPrints:
+    """What tasks print, some lines a second; of the others, how many there were."""
+
+    def __init__(self, clock: Clock, stream: TextIO) -> None:
+        self._clock = clock
+        self._stream = stream
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def write(self, line: events.LogLine) -> None:
+        """Show the lines of one piece of output."""
+        who = line.executor.rpartition("/")[2]
+        for text in line.text.splitlines():
+            self._write_line(f"[executor {who}] {text}\n")
+
+    def _write_line(self, text: str) -> None:
+        second = int(self._clock.now())
+        if second != self._second:
+            self._second, self._lines = second, 0
+            self.say_left_out()
+        self._lines += 1
+        if self._lines > PRINTED_LINES_PER_S:
+            self._left_out += 1
+        else:
+            self._stream.write(text)
+
+    def say_left_out(self) -> None:
+        """Say how many lines were not shown."""
+        if self._left_out:
+            self._stream.write(f"… {self._left_out:,} more lines of tasks were not shown\n")
+            self._left_out = 0
+
+
+class Watchers:
+    """Takes every event once. Of the loop's thread alone."""
+
+    def __init__(self, loop: Loop, clock: Clock, settings: DriverSettings, application: str) -> None:
+        self._loop = loop
+        self._clock = clock
+        mode = progress_mode(settings.progress, sys.stderr, terminal_is_plain())
+        self._progress = ProgressLine(clock, sys.stderr, mode, terminal_columns)
+        self._prints = ForwardedPrints(clock, sys.stderr)
+        self._log = _event_log(settings, application, clock) if settings.event_log else None
+
+    def handle(self, event: Any) -> None:
+        """Follow one event."""
+        if isinstance(event, events.LogLine):
+            self._progress.wipe()
+            self._prints.write(event)
+        else:
+            self._progress.handle(event)
+            if isinstance(event, events.JobStarted):
+                self._tick()
+        if self._log is not None:
+            self._log.add(event)
+
+    def close(self) -> None:
+        """Leave the terminal clean and the log complete. After the loop has ended."""
+        self._progress.wipe()
+        self._prints.say_left_out()
+        if self._log is not None:
+            self._log.close()
+
+    def _tick(self) -> None:
+        wait_s = self._progress.tick()
+        if wait_s is not None:
+            self._loop.call_at(TICK, self._clock.now() + wait_s, self._tick)
+
+
+def _event_log(settings: DriverSettings, application: str, clock: Clock) -> Any:
+    from simspark.publib.event_log import EventLog, prune_event_logs
+
+    directory = settings.event_log_dir
+    if not directory:
+        from simspark.publib.config import surroundings
+
+        directory = os.path.join(surroundings().state_home, "events")
+    prune_event_logs(directory, EVENT_LOGS_KEPT * settings.event_log_max_bytes)
+    return EventLog(directory, application, clock, settings.event_log_max_bytes)

@@ -1,0 +1,162 @@
+"""A master and workers in processes of their own, shared by programs, killed in the middle of their jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simspark import SparkConf, SparkContext
+from simspark.driver.local_cluster import LocalCluster
+from simspark.driver.master_url import LocalClusterMaster
+
+from .conftest import wait_until
+from .test_faults import EXPECTED, two_stage_job
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
+    """A master and, unless the test's parameter says otherwise, two workers with one executor each."""
+    made = LocalCluster(str(scratch / "c"), LocalClusterMaster(getattr(request, "param", 2), 1, 512))
+    monkeypatch.setenv("SIMSPARK_PATHS_KEYS", made.keys_dir)
+    monkeypatch.setenv("SIMSPARK_MASTER", made.url)
+    try:
+        yield made
+    finally:
+        made.stop()
+        subprocess.run(["rm", "-rf", str(scratch / "c")], check=True)
+
+
+def conf() -> SparkConf:
+    return SparkConf().set("spark.executor.memory", "512m")
+
+
+def when_started(marks: Path, count: int, action: object) -> threading.Thread:
+    """Do something once so many tasks have started."""
+
+    def act() -> None:
+        wait_until(lambda: len(list(marks.iterdir())) >= count, f"{count} tasks to start")
+        action()  # type: ignore[operator]
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    return thread
+
+
+def test_killed_worker_loses_no_result(cluster: LocalCluster, tmp_path: Path) -> None:
+    with SparkContext(conf=conf()) as sc:
+        killer = when_started(tmp_path, 3, cluster.workers[0].kill)
+        assert two_stage_job(sc, tmp_path) == EXPECTED
+        killer.join()
+        assert sc.parallelize(range(100), 4).sum() == 4950
+
+
+def test_killed_worker_between_map_and_reduce_is_recomputed(cluster: LocalCluster, tmp_path: Path) -> None:
+    with SparkContext(conf=conf()) as sc:
+        pairs = sc.parallelize(range(400), 8).map(lambda x: (x % 5, x)).reduceByKey(lambda a, b: a + b, 4)
+        expected = sorted((key, sum(range(key, 400, 5))) for key in range(5))
+        assert sorted(pairs.collect()) == expected
+        cluster.workers[1].kill()
+        cluster.workers[1].wait()
+        subprocess.run(["rm", "-rf", f"{cluster.directory}/1"], check=True)
+        assert sorted(pairs.collect()) == expected
+
+
+def test_killed_master_costs_a_running_job_nothing(cluster: LocalCluster, tmp_path: Path) -> None:
+    with SparkContext(conf=conf()) as sc:
+        killer = when_started(tmp_path, 2, cluster.master.kill)
+        assert two_stage_job(sc, tmp_path) == EXPECTED
+        killer.join()
+        cluster.restart_master()
+        assert sc.parallelize(range(100), 4).sum() == 4950
+    with SparkContext(conf=conf()) as sc:
+        assert sc.parallelize(range(100), 4).sum() == 4950
+
+
+def test_driver_stopped_while_the_master_is_down_frees_its_executors(cluster: LocalCluster) -> None:
+    with SparkContext(conf=conf()) as sc:
+        assert sc.parallelize(range(100), 4).sum() == 4950
+        cluster.master.kill()
+        cluster.master.wait()
+    cluster.restart_master()
+    with SparkContext(conf=conf()) as sc:
+        assert sc.parallelize(range(100), 4).sum() == 4950
+
+
+def test_stopped_worker_for_two_seconds_is_no_event(cluster: LocalCluster, tmp_path: Path) -> None:
+    with SparkContext(conf=conf()) as sc:
+        process = cluster.workers[0].pid
+
+        def pause() -> None:
+            os.kill(process, signal.SIGSTOP)
+            time.sleep(2)
+            os.kill(process, signal.SIGCONT)
+
+        pauser = when_started(tmp_path, 2, pause)
+        assert two_stage_job(sc, tmp_path) == EXPECTED
+        pauser.join()
+
+
+@pytest.mark.parametrize("cluster", [0], indirect=True)
+def test_without_workers_a_program_waits_says_why_and_goes_on(cluster: LocalCluster) -> None:
+    with SparkContext(conf=conf()) as sc:
+        texts: list[str] = []
+
+        def join_later() -> None:
+            wait_until(lambda: "worker" in sc.waiting_text(), "the reason of the wait")
+            texts.append(sc.waiting_text())
+            cluster.add_workers(1)
+
+        helper = threading.Thread(target=join_later)
+        helper.start()
+        assert sc.parallelize(range(100), 4).sum() == 4950
+        helper.join()
+        assert "no worker has joined" in texts[0]
+
+
+PROGRAM = """
+import sys
+from simspark import SparkConf, SparkContext
+conf = SparkConf().set("spark.executor.memory", "512m")
+with SparkContext(conf=conf) as sc:
+    for _ in range(int(sys.argv[1])):
+        print(sc.parallelize(range(1000), 4).map(lambda x: x + 1).sum(), flush=True)
+    if sys.argv[2:]:
+        sys.stdin.read()
+"""
+
+
+def start_program(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    return subprocess.Popen(
+        [sys.executable, str(script), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_two_programs_at_once_and_one_after_another_share_the_cluster(cluster: LocalCluster, tmp_path: Path) -> None:
+    both = [start_program(tmp_path, "3") for _ in range(2)]
+    for program in both:
+        assert program.communicate(timeout=60)[0].split() == ["500500"] * 3
+    with start_program(tmp_path, "1") as program:
+        assert program.communicate(timeout=60)[0].split() == ["500500"]
+
+
+def test_an_idle_program_that_holds_everything_lets_another_start(cluster: LocalCluster, tmp_path: Path) -> None:
+    with start_program(tmp_path, "1", "stay") as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "500500\n"
+        before = time.monotonic()
+        with start_program(tmp_path, "1") as second:
+            assert second.communicate(timeout=60)[0].split() == ["500500"]
+        assert time.monotonic() - before < 15 + 5
+        first.communicate(timeout=30)
