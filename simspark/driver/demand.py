@@ -86,13 +86,15 @@ class Demand:
         self._owed = min(count, len(self._pool))
 
     def _give_back_owed(self) -> None:
-        if not self._owed:
+        if not self._owed and not self._leaving:
             return
         lost = sum(1 for name in self._leaving if self._pool.get(name) is None)
         self._owed = max(0, self._owed - lost)
         ranked = sorted(self._pool.all(), key=lambda executor: self._cached.is_holder(executor.name))
-        for executor in [executor for executor in ranked if not executor.flight][: self._owed]:
-            self._release(executor)
+        for executor in [executor for executor in ranked if not executor.flight]:
+            self._pool.set_draining(executor, draining=False)
+            if self._owed:
+                self._release(executor)
         busy = [executor for executor in ranked if executor.flight]
         for place, executor in enumerate(busy):
             self._pool.set_draining(executor, place < self._owed)
