@@ -22,7 +22,7 @@ from simspark.driver.block_directory import CachedBlocks, CachedPlace, MapOutput
 from simspark.driver.dag_scheduler import DagScheduler
 from simspark.driver.demand import Demand
 from simspark.driver.executor_pool import Executor, ExecutorPool
-from simspark.driver.scheduling import DropFiles, Effect, Event, Outputs, SchedulerSettings
+from simspark.driver.scheduling import Effect, Event, Outputs, SchedulerSettings
 from simspark.driver.task_outcomes import TaskOutcomes
 from simspark.driver.task_scheduler import TaskScheduler
 from simspark.driver.turn import Turn
@@ -132,6 +132,7 @@ class SchedulerCore:
         self._scheduler.offer()
         self._demand.review()
         self._watch.watch_running()
+        self._outcomes.prune()
         return turn.effects
 
     def _dispatch(self, event: Event) -> None:
@@ -163,7 +164,7 @@ class SchedulerCore:
             case scheduling.QueueChanged(text, unmet):
                 self._demand.hear_queue(text, unmet=unmet)
             case scheduling.Unpersist(rdd):
-                self._handle_unpersist(rdd)
+                self._outcomes.unpersist(rdd)
             case scheduling.ForgetShuffle(shuffle):
                 self._dag.forget(shuffle)
             case _:
@@ -222,8 +223,4 @@ class SchedulerCore:
     def _handle_dropped(self, executor: str, blocks: tuple[tuple[int, int], ...]) -> None:
         for rdd, partition in blocks:
             self._cached.drop(executor, rdd, partition)
-
-    def _handle_unpersist(self, rdd: int) -> None:
-        self._cached.forget(rdd)
-        self._outcomes.unpersisted[rdd] = self._scheduler.next_task
-        self._turn.add(DropFiles("", (f"cache-{rdd}-",), (rdd,)))
+            self._turn.emit(events.BlockUpdated(rdd, partition, executor, "", False, -1))

@@ -74,7 +74,7 @@ class TaskOutcomes:
         self._cached = cached
         self._scheduler = scheduler
         self._listener = listener
-        self.unpersisted: dict[int, int] = {}
+        self._unpersisted: dict[int, int] = {}
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,6 +84,7 @@ class TaskOutcomes:
         known = [(running, report) for running, report in ended if running is not None]
         if not known:
             return
+        place = len(self._turn.effects)
         ends: dict[TaskSet, list[TaskEnd]] = {}
         for running, report in known:
             tasks = running.tasks
@@ -93,7 +94,7 @@ class TaskOutcomes:
             ends.setdefault(tasks, []).append(end)
         for tasks, batch in ends.items():
             self._measure(executor, tasks, batch)
-            self._emit(tasks, executor, batch)
+            self._turn.emit_at(place, _ended(tasks, executor, batch))
         executor.heard_at = self._turn.now
         executor.mark_started(self._turn.now)
         self._scheduler.offer_soon(executor)
@@ -196,28 +197,39 @@ class TaskOutcomes:
         self._scheduler.offer_soon()
 
     def _measure(self, executor: Executor, tasks: TaskSet, batch: list[TaskEnd]) -> None:
-        told = [end.metrics["run_us"] for end in batch if "run_us" in end.metrics]
+        good = [end.metrics for end in batch if end.outcome == "ok"]
+        told = [metrics["run_us"] for metrics in good if "run_us" in metrics]
         if told:
             self._scheduler.measured(tasks, len(told), sum(told) / 1e6)
-        else:
+        elif good:
             self._scheduler.measured(tasks, len(batch), (self._turn.now - executor.heard_at) * executor.slots)
-
-    def _emit(self, tasks: TaskSet, executor: Executor, batch: list[TaskEnd]) -> None:
-        stage = tasks.spec.stage
-        self._turn.emit(TasksEnded(tasks.job, stage, tasks.attempt, executor.name, tuple(batch)))
 
     # ── cached partitions ────────────────────────────────────────────────────────────────────────────────────────
 
     def _keep_blocks(self, running: Running, report: TaskReport) -> None:
         executor = running.executor
         for rdd, partition, name, size_bytes in report.blocks:
-            if running.task < self.unpersisted.get(rdd, 0):
-                self._turn.add(DropFiles("", (f"cache-{rdd}-",), (rdd,)))
+            if running.task < self._unpersisted.get(rdd, 0):
+                if not self._cached.has_rdd(rdd):
+                    self._turn.add(DropFiles("", (f"cache-{rdd}-",), (rdd,)))
                 continue
             if self._cached.add(rdd, partition, CachedPlace(executor.name, executor.worker, name)):
                 self._turn.emit(
                     BlockUpdated(rdd, partition, executor.name, executor.worker, bool(name), size_bytes)
                 )
+
+    def unpersist(self, rdd: int) -> None:
+        """An RDD is not cached any more, nor is what attempts that are in flight now will have cached of it."""
+        if self._cached.forget(rdd):
+            self._turn.emit(BlockUpdated(rdd, -1, "", "", False, -1))
+        if any(executor.flight for executor in self._pool.all()):
+            self._unpersisted[rdd] = self._scheduler.next_task
+        self._turn.add(DropFiles("", (f"cache-{rdd}-",), (rdd,)))
+
+    def prune(self) -> None:
+        """Forget about unpersisted RDDs when no attempt is left that began before."""
+        if self._unpersisted and not any(executor.flight for executor in self._pool.all()):
+            self._unpersisted = {}
 
     # ── leave to commit ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -282,7 +294,7 @@ class TaskOutcomes:
             end = TaskEnd(lost.task, lost.partition, lost.attempt, "lost", False, cause, {})
             ends.setdefault(lost.tasks, []).append(end)
         for tasks, batch in ends.items():
-            self._emit(tasks, executor, batch)
+            self._turn.emit(_ended(tasks, executor, batch))
 
     def fail_attempt(self, running: Running, error: str, text: str) -> None:
         """An attempt took too long: counted as a failure, cancelled, tried again elsewhere."""
@@ -308,6 +320,10 @@ def name_of(running: Running) -> str:
     """The attempt, as people are told of it."""
     tasks = running.tasks
     return f"task {tasks.spec.stage}.{running.partition} (attempt {running.attempt + 1})"
+
+
+def _ended(tasks: TaskSet, executor: Executor, batch: list[TaskEnd]) -> TasksEnded:
+    return TasksEnded(tasks.job, tasks.spec.stage, tasks.attempt, executor.name, tuple(batch))
 
 
 def _text(report: TaskReport) -> str:

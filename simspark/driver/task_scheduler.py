@@ -135,10 +135,7 @@ class TaskScheduler:
         if not suspicion:
             for executor in executors:
                 if not executor.suspects:
-                    for tasks in self._line(sets):
-                        room = self._window_room(executor, tasks)
-                        if room:
-                            self._give(executor, tasks, room, idle=False)
+                    self._fill_window(executor, sets)
 
     def _line(self, sets: list[TaskSet]) -> list[TaskSet]:
         """In the order to serve them: first the pool with the fewest tasks in flight, then first come."""
@@ -193,6 +190,14 @@ class TaskScheduler:
                 executor.mark_started(turn.now)
                 if len(executor.flight) == len(attempts):
                     executor.heard_at = turn.now
+
+    def _fill_window(self, executor: Executor, sets: list[TaskSet]) -> None:
+        for tasks in self._line(sets):
+            room = self._window_room(executor, tasks)
+            if room:
+                self._give(executor, tasks, room, idle=False)
+            if tasks.pending.in_line:
+                return  # nothing of a later job waits in front of these
 
     # ── windows ──────────────────────────────────────────────────────────────────────────────────────────────────
 

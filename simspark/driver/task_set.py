@@ -85,6 +85,11 @@ class PendingTasks:
         """Whether some wait for an executor at a place that they prefer."""
         return bool(self._choosy)
 
+    @property
+    def in_line(self) -> int:
+        """How many would take the next slot, wherever it is."""
+        return self._plain_size + len(self._returned)
+
     def prefer(self, places_of: Callable[[int], tuple[str, ...]]) -> None:
         """Ask anew where the tasks that have not been tried would like to run."""
         plain: list[int] = []

@@ -34,6 +34,10 @@ class Turn:
         """Put an event on the event stream."""
         self.effects.append(Emit(event))
 
+    def emit_at(self, place: int, event: Any) -> None:
+        """Put an event on the stream before what was decided since there were ``place`` effects."""
+        self.effects.insert(place, Emit(event))
+
     def arm(self, name: str, when: float) -> None:
         """Have the timer ring at ``when`` or before."""
         armed = self._armed.get(name)

@@ -129,7 +129,7 @@ class Watch:
         limit = self._settings.task_timeout_s
         for executor in self._pool.all():
             for running in list(executor.started()):
-                if running.is_cancelled:
+                if running.is_cancelled or running.started_at < 0:
                     continue
                 if self._turn.now >= running.started_at + limit:
                     text = f"{name_of(running)} ran longer than {limit:g} s"
@@ -142,7 +142,8 @@ class Watch:
         if limit > 0 and not self._turn.is_armed(TIMEOUT):
             starts = [
                 running.started_at
-                for executor in self._pool.all() for running in executor.started() if not running.is_cancelled
+                for executor in self._pool.all() for running in executor.started()
+                if not running.is_cancelled and running.started_at >= 0
             ]  # fmt: skip
             if starts:
                 self._turn.arm(TIMEOUT, max(min(starts) + limit, self._turn.now))

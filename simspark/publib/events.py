@@ -117,7 +117,10 @@ class WorkerStateChanged(NamedTuple):
 
 
 class BlockUpdated(NamedTuple):
-    """A cached partition is in an executor's memory, in a file of its worker, or (``size_bytes`` -1) no more."""
+    """A cached partition is in an executor's memory, in a file of its worker, or (``size_bytes`` -1) no more.
+
+    An unpersisted RDD is told of once, with partition -1.
+    """
 
     rdd: int
     partition: int
