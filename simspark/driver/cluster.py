@@ -54,6 +54,7 @@ class Membership:
         self._timer = timer
         self._addresses = addresses
         self._grants: dict[str, Grant] = {}
+        self._given_back: set[str] = set()
         self._worker_peers: dict[str, str] = {}
         self._incarnations: dict[str, int] = {}
         self._wanted = 0
@@ -73,7 +74,11 @@ class Membership:
             self._link.send(messages.AskExecutors(total))
 
     def end(self, executors: tuple[str, ...], reason: str) -> None:
-        """Give executors back; with a reason, have their workers end them even when the master is down."""
+        """Give executors back; with a reason, have their workers end them even when the master is down.
+
+        A master that never hears it learns it at the next registration, which does not claim them.
+        """
+        self._given_back.update(executor for executor in executors if executor in self._grants)
         if self._registered:
             self._link.send(messages.ReleaseExecutors(executors))
         for executor in executors:
@@ -144,6 +149,7 @@ class Membership:
         self._news.expect(grant.executor, grant.worker, grant.host)
 
     def _end_executor(self, ended: messages.ExecutorExit) -> None:
+        self._given_back.discard(ended.executor)
         if self._grants.pop(ended.executor, None) is not None:
             self._news.gone(ended)
 
@@ -159,6 +165,7 @@ class Membership:
         self._incarnations.pop(worker, None)
         for executor in [name for name, grant in self._grants.items() if grant.worker == worker]:
             del self._grants[executor]
+            self._given_back.discard(executor)
         peer = self._worker_peers.pop(worker, None)
         if peer is not None:
             self._sessions.close(peer)
@@ -175,7 +182,8 @@ class Membership:
     def redial(self) -> None:
         """Dial the master, the next of its addresses, with what we hold."""
         self._dials += 1
-        registration = self._registration._replace(application=self.application, executors=tuple(self._grants))
+        held = tuple(executor for executor in self._grants if executor not in self._given_back)
+        registration = self._registration._replace(application=self.application, executors=held)
         self._link.dial(registration, self._dials - 1)
 
     # ── what workers say ─────────────────────────────────────────────────────────────────────────────────────────
