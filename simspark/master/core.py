@@ -52,8 +52,9 @@ class MasterSettings(NamedTuple):
     """What the master may be told. Presets: the default, and ``fast()`` for tests.
 
     ``application_grace_s`` is how long a silent driver is waited for; ``return_grace_s`` the same after the
-    master's own restart. ``max_executors`` caps each application, 0 for no cap. ``trust_local`` lets peers
-    without a key in: for private Unix sockets and the simulator only.
+    master's own restart, and ``worker_return_s`` what known workers have then before they are late.
+    ``max_executors`` caps each application, 0 for no cap. ``trust_local`` lets peers without a key in: for private
+    Unix sockets and the simulator only.
     """
 
     liveness: Liveness = Liveness()
@@ -63,11 +64,12 @@ class MasterSettings(NamedTuple):
     rebalance_s: float = 2.0
     max_executors: int = 0
     trust_local: bool = False
+    worker_return_s: float = 5.0
 
     def fast(self) -> MasterSettings:
         """The same with short waits, for tests on real processes."""
         return self._replace(liveness=Liveness.fast(), application_grace_s=1.0, return_grace_s=3.0,
-                             launch_timeout_s=3.0, rebalance_s=0.3)
+                             launch_timeout_s=3.0, rebalance_s=0.3, worker_return_s=3.0)
 
 
 class MasterCore:
@@ -99,7 +101,7 @@ class MasterCore:
     def start(self, now: float) -> list[Any]:
         """Begin: wait for what the journal knows."""
         self._ledger.now = now
-        self._workers.expect(now, self._known.workers)
+        self._workers.expect(now, self._known.workers, self._settings.worker_return_s)
         self._applications.expect(now, self._known.applications)
         self._set_timers()
         return self._out.take()

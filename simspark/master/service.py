@@ -20,6 +20,7 @@ from simspark.master.records import Persist
 from simspark.publib import addresses, failpoints
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import MessageTooLarge
+from simspark.publib.event_log import EventLog
 from simspark.publib.events import kind_of
 from simspark.publib.liveness import Liveness
 from simspark.publib.machine import (
@@ -71,7 +72,8 @@ def run(config: MasterConfig, ready: Ready) -> None:
 def _serve(config: MasterConfig, loop: Loop, listener: Listener, journal: Journal, ready: Ready) -> None:
     from simspark.publib.daemon import ReadyInfo
 
-    service = MasterService(loop, listener, journal, settings_of(config))
+    events = EventLog(os.path.join(config.state_dir, "events"), "master", loop.clock)
+    service = MasterService(loop, listener, journal, events, settings_of(config))
     signals = LeaveSignals(loop, service.leave, loop.stop)
     try:
         service.start()
@@ -79,6 +81,7 @@ def _serve(config: MasterConfig, loop: Loop, listener: Listener, journal: Journa
         loop.run()
     finally:
         signals.close()
+        events.close()
 
 
 def url_of(config: MasterConfig, endpoint: str) -> str:
@@ -99,16 +102,19 @@ def settings_of(config: MasterConfig) -> MasterSettings:
         return_grace_s=max(5.0, usual.return_grace_s * scale),
         launch_timeout_s=max(3.0, usual.launch_timeout_s * scale),
         rebalance_s=max(0.3, usual.rebalance_s * scale),
+        worker_return_s=max(3.0, config.late_after_s),
     )
 
 
 class MasterService:
     """Performs what the core decides. Of the loop's thread alone."""
 
-    def __init__(self, loop: Loop, listener: Listener, journal: Journal, settings: MasterSettings) -> None:
+    def __init__(self, loop: Loop, listener: Listener, journal: Journal, events: EventLog,
+                 settings: MasterSettings) -> None:
         self._loop = loop
         self._listener = listener
         self._journal = journal
+        self._events = events
         if journal.notice:
             log.warning("%s", journal.notice)
         known = journal.known
@@ -164,5 +170,7 @@ class MasterService:
                 self._listener.close_peer(peer)
             case Emit(event):
                 log.info("%s", kind_of(event).replace("_", " "), extra={"ids": event._asdict()})
+                self._events.add(event)
+                self._events.flush()  # few, and each is news to who follows the log
             case _:
                 raise TypeError(f"no effect of the master: {type(effect).__name__}")

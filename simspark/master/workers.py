@@ -34,11 +34,11 @@ class WorkerDesk:
 
     # ── after a start ───────────────────────────────────────────────────────────────────────────────────────
 
-    def expect(self, now: float, workers: dict[str, tuple[int, str]]) -> None:
-        """Wait for the workers that the journal knows."""
+    def expect(self, now: float, workers: dict[str, tuple[int, str]], patience_s: float) -> None:
+        """Wait for the workers that the journal knows: they have to find out first that the master is back."""
         for worker, (incarnation, key) in workers.items():
             self._ledger.workers.add(worker, incarnation, key, None)
-            self._tracker.watch(now, worker)
+            self._tracker.watch(now, worker, patience_s)
 
     def unheard(self) -> int:
         """How many of those have neither registered nor become late."""

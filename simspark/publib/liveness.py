@@ -53,9 +53,9 @@ class Tracker:
         self._next: dict[str, float] = {}
         self._missed: dict[str, int] = {}
 
-    def watch(self, now: float, subject: str) -> None:
-        """Start, or start again, with a clean slate."""
-        self._next[subject] = now + self._thresholds.late_after_s
+    def watch(self, now: float, subject: str, patience_s: float = 0.0) -> None:
+        """Start, or start again, with a clean slate; late after ``patience_s`` if that is longer than usual."""
+        self._next[subject] = now + max(self._thresholds.late_after_s, patience_s)
         self._missed[subject] = 0
 
     def heard(self, now: float, subject: str) -> bool:

@@ -27,7 +27,7 @@ class WorkerSettings(NamedTuple):
     master_endpoint: str = ""
     master_key: str = ""
     redial_first_s: float = 0.1
-    redial_most_s: float = 3.0
+    redial_most_s: float = 1.0
     orphan_grace_s: float = 10.0
     drain_s: float = 8.0
 

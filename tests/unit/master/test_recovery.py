@@ -1,3 +1,4 @@
+from simspark.master.core import MasterSettings
 from simspark.master.records import Known
 from simspark.publib.wire import messages
 from tests.unit.master.bench import Bench, driver_hello, held, worker_hello
@@ -115,3 +116,17 @@ def test_a_worker_of_another_incarnation_than_the_journals_keeps_nothing():
     bench.join("d1", driver_hello("app-1-1", ["app-1-1/1"]))
     assert back(bench, "p1", "w1", 7, "app-1-1/1").kill == ("app-1-1/1",)
     assert bench.sent("p1", messages.WorkerRegistered)[0].incarnation == 8
+
+
+def test_known_workers_have_longer_to_return_than_living_ones_may_be_silent():
+    bench = Bench(MasterSettings(trust_local=True).fast(), epoch=2, known=KNOWN)
+    back(bench, "p1", "w1", 1)
+    bench.advance(0.9)
+    bench.beat("p1", 2)
+    bench.advance(0.9)
+    bench.beat("p1", 2)
+    assert bench.core.recovering
+    bench.advance(0.9)
+    bench.beat("p1", 2)
+    bench.advance(0.4)
+    assert not bench.core.recovering

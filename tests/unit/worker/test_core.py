@@ -72,8 +72,8 @@ class TestMaster:
             registered.advance(pauses[-1])
             assert len(registered.made(Dial)) == 1
             registered.lose()
-        assert pauses[:5] == [0.1, 0.2, 0.4, 0.8, 1.6]
-        assert set(pauses[5:]) == {3.0}
+        assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
+        assert set(pauses[4:]) == {1.0}
 
     def test_executors_go_on_without_a_master_and_are_named_when_it_is_back(self, registered):
         registered.launch("app-1-1/1", "app-1-1/2")
