@@ -1,5 +1,7 @@
 """Build an inverted index: for each word, the files that it is in.
 
+Run it so:
+
     python inverted_index.py /usr/share/common-licenses/* --word freedom --word patent
 """
 

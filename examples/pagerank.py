@@ -1,5 +1,7 @@
 """Rank the pages of a graph by the links between them.
 
+Run it so:
+
     python pagerank.py edges.txt             lines of "page page": the first links to the second
     python pagerank.py --pages 10000         a made-up graph
 """

@@ -1,5 +1,7 @@
 """Estimate pi by throwing darts at a square.
 
+Run it so:
+
     python pi.py 10000000
 """
 

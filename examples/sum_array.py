@@ -1,5 +1,7 @@
 """Sum an array after mapping it, spread over all executors.
 
+Run it so:
+
     python sum_array.py                      ten million numbers from memory
     python sum_array.py numbers.txt          numbers from a file, one a line
     python sum_array.py --count 1000 --master local[4]

@@ -1,5 +1,7 @@
 """Count the words of text files.
 
+Run it so:
+
     python wordcount.py /usr/share/common-licenses/*
 """
 

@@ -121,7 +121,7 @@ def _flag(text: str) -> bool:
 
 
 def _factor(text: str) -> float:
-    if not 0 < float(text) < 1e9:  # noqa: PLR2004 (also refuses nan and inf)
+    if not 0 < float(text) < 1e9:
         raise ValueError(text)
     return float(text)
 

@@ -20,7 +20,7 @@ def action(method: F) -> F:
         try:
             return method(*arguments, **named)
         except BaseException as error:
-            raise error.with_traceback(without_our_frames(error))
+            raise error.with_traceback(without_our_frames(error))  # noqa: B904 (it is the same exception)
 
     wrapper = update_wrapper(run, method)
     named = cast(FunctionType, wrapper)

@@ -60,6 +60,7 @@ def test_shuffle_is_done_once_for_many_actions(here: HereContext) -> None:
 def test_cached_partitions_are_computed_once(here: HereContext) -> None:
     cached = here.parallelize(range(4), 2).map(str).cache()
     assert cached.map(len).sum() == 4
+    assert here.cache.computed == [(cached.id(), 0), (cached.id(), 1)]
     assert cached.collect() == ["0", "1", "2", "3"]
     assert here.cache.computed == [(cached.id(), 0), (cached.id(), 1)]
     cached.unpersist()
@@ -120,7 +121,9 @@ def test_zero_value_is_not_shared_between_tasks_or_keys(sc: Any) -> None:
     folded = pairs.aggregateByKey([], add, lambda a, b: a + b).collect()
     assert sorted(folded) == [("a", [1, 3]), ("b", [2])]
     zero: list[int] = []
-    assert sorted(pairs.values().aggregate(zero, add, lambda a, b: a + b)) == [1, 2, 3]
+    assert sorted(pairs.values().aggregate(zero, add, lambda a, b: a.extend(b) or a)) == [1, 2, 3]
+    assert zero == []
+    assert pairs.mapValues(lambda value: [value]).values().fold(zero, lambda a, b: a.extend(b) or a) == [1, 2, 3]
     assert zero == []
 
 

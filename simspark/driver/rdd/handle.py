@@ -28,7 +28,9 @@ T = TypeVar("T")
 class PartitionFunction(Protocol):
     """What an action makes of a partition, in its task."""
 
-    def __call__(self, partition: int, rows: Any, /) -> Any: ...
+    def __call__(self, partition: int, rows: Any, /) -> Any:
+        """The value for the driver."""
+        ...
 
 
 class Handle(Generic[T]):

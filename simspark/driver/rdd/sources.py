@@ -21,7 +21,6 @@ from simspark.publib.lineage.sinks import ResultSink
 from simspark.publib.lineage.sources import RangeSource, SliceSource
 from simspark.publib.lineage.task import FileRef, SegmentRef, Sink
 
-
 T = TypeVar("T")
 
 DRIVER = "driver"
@@ -136,7 +135,7 @@ class Sources:
     @action
     def textFile(self, name: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
                  minPartitions: int | None = None, use_unicode: bool = True) -> RDD[str]:
-        """Make an RDD of the lines of text files, without their ends.
+        r"""Make an RDD of the lines of text files, without their ends.
 
         ``name`` is a path, a directory, a glob, several with commas, or a list of such; ``.gz``, ``.bz2`` and ``.xz``
         are read as what they hold, one partition a file. Raises FileNotFoundError at once. Lines are bytes
@@ -145,7 +144,7 @@ class Sources:
         >>> import os, tempfile
         >>> path = os.path.join(tempfile.mkdtemp(), "words.txt")
         >>> with open(path, "w") as file:
-        ...     _ = file.write("to be\\nor not\\n")
+        ...     _ = file.write("to be\nor not\n")
         >>> sc.textFile(path).collect()
         ['to be', 'or not']
         """
@@ -198,7 +197,7 @@ class Sources:
 
     @action
     def runJob(self, rdd: RDD[T], partitionFunc: Any, partitions: Sequence[int] | None = None,
-               allowLocal: bool = False) -> list[Any]:
+               allowLocal: bool = False) -> list[Any]:  # noqa: ARG002 (Spark's signature)
         """Run ``partitionFunc(iterator)`` on some partitions and return all elements that it gave, in order.
 
         >>> sc.runJob(sc.parallelize(range(6), 3), lambda rows: [sum(rows)], [0, 2])

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002, D102 - one signature for all, whoever needs which argument; the class says what a call does
 """Functions that RDD methods are made of: they run in tasks, so they live here and not in the driver."""
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Combine(NamedTuple):
         """The user's function."""
         return self.aggregator.function
 
-    def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:  # noqa: ARG002
+    def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:
         """(key, combiner) rows."""
         return self.aggregator.combine_values(rows, task)
 
@@ -124,6 +125,6 @@ class Sort(NamedTuple):
         """The user's key function."""
         return self.ordering.function
 
-    def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:  # noqa: ARG002
+    def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:
         """The rows in order."""
         return iter(self.ordering.sort(rows, task))

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - one signature for all, whoever needs which argument; the class says what a call does
 """Random samples of rows, the same for the same seed, partition and rows: a retried task draws alike."""
 
 from __future__ import annotations
@@ -5,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, repeat
 from math import exp
-from random import Random
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from random import Random
 
 T = TypeVar("T")
 
@@ -42,6 +45,8 @@ class Between(NamedTuple):
 
 
 def _generator(seed: int, partition: int) -> Random:
+    from random import Random  # 5 ms that only those who sample pay
+
     random = Random(seed ^ partition)
     for _ in range(_WARM_UP_DRAWS):  # neighbouring seeds give alike first draws
         random.randint(0, 1)

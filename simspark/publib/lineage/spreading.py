@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - one signature for all, whoever needs which argument; the class says what a call does
 """Rows dealt out evenly to partitions, whatever their keys.
 
 Each partition deals its rows in turn, ten at a time, from a start drawn at random with the partition's index as seed:

@@ -57,7 +57,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
 
 
 def test_unknown_setting_is_kept_and_spoken_of_once_with_what_was_meant() -> None:
-    mine = SparkConf(False).set("spark.task.maxFailure", "2").set("spark.sql.shuffle.partitions", "9").set("my.key", "x")
+    mine = SparkConf(False).set("spark.task.maxFailure", "2").set("spark.sql.x", "9").set("my.key", "x")
     assert unknown_settings(mine) == [
         "The setting spark.task.maxFailure is unknown and has no effect. Did you mean spark.task.maxFailures?"
     ]
