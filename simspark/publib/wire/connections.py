@@ -17,6 +17,7 @@ HELLO_S = 3.0
 WAITING_LIMIT = 1024
 UNFINISHED_LIMIT_BYTES = 64 << 20
 PINGS_BYTES = 1024  # between two sweeps
+FRAME_HEAD_BYTES = 64
 
 # Offset of tcpi_bytes_received, an unsigned 64-bit number, in Linux's struct tcp_info.
 TCP_INFO = 11
@@ -32,15 +33,15 @@ class _Waiting(NamedTuple):
 
 
 class _Talking:
-    """A connection with a session: how many bytes it had brought when the last whole message was read."""
+    """A connection with a session: what it had brought at the last sweep, what was read since, and what is open."""
 
-    __slots__ = ("begun_bytes", "inode", "last_bytes", "spoke")
+    __slots__ = ("brought_bytes", "inode", "read_bytes", "unfinished_bytes")
 
     def __init__(self, inode: int) -> None:
         self.inode = inode
-        self.begun_bytes = 0
-        self.last_bytes = 0
-        self.spoke = True
+        self.brought_bytes = 0
+        self.read_bytes = 0
+        self.unfinished_bytes = 0
 
 
 class Connections:
@@ -82,11 +83,11 @@ class Connections:
         self._waiting.pop(fd, None)
         self._talking.pop(fd, None)
 
-    def received(self, fd: int) -> None:
+    def received(self, fd: int, frames: int, size: int) -> None:
         """A whole message was read from this connection."""
         talking = self._talking.get(fd)
         if talking is not None:
-            talking.spoke = True
+            talking.read_bytes += size + frames * FRAME_HEAD_BYTES
 
     def sweep(self, now: float, *, drained: bool) -> bool:
         """Close what is due; False when there is nothing left to watch. ``drained``: no whole message waits."""
@@ -98,18 +99,15 @@ class Connections:
         return bool(self._waiting) or (self._tcp and bool(self._talking))
 
     def _judge(self, fd: int, talking: _Talking) -> None:
-        """What came since the last whole message belongs to one that has not ended, but for a few pings."""
-        received = self._received_bytes(fd)
-        grown = received - talking.last_bytes
-        if talking.spoke:
-            talking.begun_bytes = received
-        elif grown < PINGS_BYTES:
-            talking.begun_bytes += grown
-        elif received - talking.begun_bytes > UNFINISHED_LIMIT_BYTES:
+        """What came and was not read belongs to a message that has not ended. Heads and pings are estimated high."""
+        brought = self._received_bytes(fd)
+        grown = brought - talking.brought_bytes - talking.read_bytes - PINGS_BYTES
+        talking.unfinished_bytes = max(0, talking.unfinished_bytes + grown)
+        talking.brought_bytes = brought
+        talking.read_bytes = 0
+        if talking.unfinished_bytes > UNFINISHED_LIMIT_BYTES:
             del self._talking[fd]
             self._shut(fd, talking.inode)
-        talking.last_bytes = received
-        talking.spoke = False
 
     def _drop(self, fd: int) -> None:
         self._shut(fd, self._waiting.pop(fd).inode)

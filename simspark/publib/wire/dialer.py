@@ -6,8 +6,9 @@ why) when the session never opens, within ``resume_window_s`` after a connection
 
 What is known about zmq here. A client that the server refuses hears nothing on its socket, only on the monitor. A
 socket that reconnects by itself would send what was queued for the old connection to the new one; so each connection
-has a fresh socket that never reconnects, and the session says what is to be sent again. What arrived before a break
-is read before the socket is thrown away: it may say why. zmq resolves names on the thread that serves every
+has a fresh socket, and the session says what is to be sent again. A socket that may not reconnect at all
+(RECONNECT_IVL of -1) drops what arrived before the break, and aborts the process when that is in the middle of a
+message: so it may, but an hour later, and is long gone by then. What arrived before a break is read, as it may say why. zmq resolves names on the thread that serves every
 connection; so names are resolved on a thread of their own (``probe``).
 """
 
@@ -33,6 +34,7 @@ RETRY_FIRST_S = 0.02
 RETRY_MOST_S = 1.0
 ATTEMPT_S = 3.0
 CUT_SHORT_S = 1.5
+NEVER_MS = 3_600_000
 CUT_SHORT_LIMIT = 3
 GONE_S = 3.0
 RECEIVED_AT_ONCE = 200
@@ -179,7 +181,7 @@ class Dialer:
     def _make_socket(self) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.DEALER)
         sockets.set_options(socket, self._heartbeats)
-        socket.reconnect_ivl = -1
+        socket.reconnect_ivl = NEVER_MS
         if self._tcp:
             assert self._curve is not None
             socket.ipv6 = "[" in self._address

@@ -80,7 +80,6 @@ class Listener:
         self._me = me
         self._resume_window_s = resume_window_s
         self._limits = limits
-        self._responder: zap.Responder | None = None
         self._domain = ""
         self._socket = context.socket(zmq.ROUTER)
         try:
@@ -187,8 +186,7 @@ class Listener:
         self._socket.router_handover = False
         self._socket.backlog = sockets.BACKLOG
         if curve is not None and authenticator is not None:
-            self._responder = zap.responder(self._context)
-            self._domain = self._responder.add(authenticator)
+            self._domain = zap.join_domain(self._context, authenticator)
             self._socket.setsockopt_string(zmq.ZAP_DOMAIN, self._domain)
             self._socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
             self._socket.curve_secretkey = curve.secret.encode("ascii")
@@ -210,12 +208,12 @@ class Listener:
         return bound.decode("ascii").rstrip("\0")
 
     def _release(self) -> None:
-        if self._responder is not None:
-            self._responder.remove(self._domain)
         monitor: sockets.Monitor | None = getattr(self, "_monitor", None)
         if monitor is not None:
             monitor.close()
         self._socket.close(sockets.LINGER_MS)
+        if self._domain:
+            zap.leave_domain(self._context, self._domain)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -236,7 +234,7 @@ class Listener:
 
     def _handle_frames(self, peer: _Peer) -> None:
         frames = self._read_frames()
-        self._connections.received(peer.fd)
+        self._connections.received(peer.fd, len(frames), sum(map(len, frames)))
         try:
             if len(frames) > sockets.BATCH_FRAMES_RECEIVED:
                 raise ProtocolError("a message of too many frames")

@@ -2,8 +2,8 @@
 
 zmq lets anybody in who knows the server's public key unless somebody answers here. One responder serves a zmq
 context, on a thread of its own. It denies whenever anything is not as it should be, an exception included, and never
-ends before its context does. Each listener has its own domain; an unknown domain denies, and zmq itself denies when
-nobody answers (``zap_enforce_domain``).
+ends while a listener needs it. Each listener has its own domain; an unknown domain denies, and zmq itself denies when
+nobody answers (``zap_enforce_domain``). The responder leaves with the context's last listener.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Protocol
 import zmq
 
 ADDRESS = "inproc://zeromq.zap.01"
+STOP = b"stop"
+STOP_MS = 2000
 KEY_BYTES = 32
 
 
@@ -37,24 +39,41 @@ class Responder:
         self._socket.linger = 0
         self._socket.bind(ADDRESS)
         self.denied = 0
-        threading.Thread(target=self._run, name="simspark-zap", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="simspark-zap", daemon=True)
+        self._thread.start()
 
     def add(self, authenticator: Authenticator) -> str:
-        """A new domain, in which this authenticator decides. Any thread."""
+        """A new domain, in which this authenticator decides."""
         domain = f"simspark-{next(self._numbers)}"
         self._authenticators[domain] = authenticator
         return domain
 
-    def remove(self, domain: str) -> None:
-        """Deny everything in this domain from now on. Any thread; twice is harmless."""
+    def remove(self, domain: str) -> bool:
+        """Deny everything in this domain from now on; False when it was the last one."""
         self._authenticators.pop(domain, None)
+        return bool(self._authenticators)
+
+    def stop(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """End the thread and wait for it, for two seconds at most."""
+        with context.socket(zmq.REQ) as caller:
+            caller.linger = 0
+            caller.connect(ADDRESS)
+            caller.send(STOP)
+            caller.poll(STOP_MS)
+        self._thread.join(STOP_MS / 1000)
 
     def _run(self) -> None:
         try:
             while True:
-                self._socket.send_multipart(self._answer(self._socket.recv_multipart()))
+                request = self._socket.recv_multipart()
+                if request == [STOP]:
+                    break
+                self._socket.send_multipart(self._answer(request))
+            self._socket.send(STOP)
         except zmq.ZMQError:
-            self._socket.close(0)  # the context has ended
+            pass  # the context has ended
+        finally:
+            self._socket.close(0)
 
     def _answer(self, request: list[bytes]) -> list[bytes]:
         sequence = request[1] if len(request) > 1 else b""
@@ -84,13 +103,22 @@ _responders: weakref.WeakKeyDictionary[zmq.Context[zmq.Socket[bytes]], Responder
 _lock = threading.Lock()
 
 
-def responder(context: zmq.Context[zmq.Socket[bytes]]) -> Responder:
-    """The context's responder, started by the first who asks."""
+def join_domain(context: zmq.Context[zmq.Socket[bytes]], authenticator: Authenticator) -> str:
+    """A domain of the context's responder, which the first to ask starts. Any thread."""
     with _lock:
         found = _responders.get(context)
         if found is None:
             found = _responders[context] = Responder(context)
-        return found
+        return found.add(authenticator)
+
+
+def leave_domain(context: zmq.Context[zmq.Socket[bytes]], domain: str) -> None:
+    """The listener of this domain is gone; with the last one goes the responder. Any thread; twice is harmless."""
+    with _lock:
+        found = _responders.get(context)
+        if found is not None and not found.remove(domain) and not context.closed:
+            del _responders[context]
+            found.stop(context)
 
 
 def user_id(role: str, key: str) -> bytes:
