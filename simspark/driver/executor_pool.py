@@ -25,8 +25,8 @@ class Running:
     """
 
     __slots__ = (
-        "attempt", "cancelled_at", "copied", "ended", "executor", "index", "moved", "started_at", "suspicion", "sweep", "task",
-        "tasks",
+        "attempt", "cancelled_at", "copied", "ended", "executor", "index", "moved", "started_at", "suspicion",
+        "sweep", "task", "tasks",
     )
 
     def __init__(self, task: int, index: int, attempt: int, tasks: TaskSet, executor: Executor, suspicion: int) -> None:

@@ -150,7 +150,7 @@ class TaskScheduler:
     def _give(self, executor: Executor, tasks: TaskSet, most: int, *, idle: bool) -> bool:
         """Launch up to ``most`` tasks; ``idle``: for a slot that would stay empty otherwise."""
         pending = tasks.pending
-        taken = self._take_returned(executor, tasks, most, idle=idle)
+        taken = self._take_returned(executor, tasks, most)
         if len(taken) < most:
             taken += pending.take_local(executor, most - len(taken))
         if len(taken) < most:
@@ -260,24 +260,22 @@ class TaskScheduler:
             wanted = ["host:" + host for host in tasks.spec.places.get(partition, ())]
         return tuple(place for place in wanted if self._pool.has_place(place))
 
-    def _take_returned(self, executor: Executor, tasks: TaskSet, most: int, *, idle: bool) -> list[int]:
+    def _take_returned(self, executor: Executor, tasks: TaskSet, most: int) -> list[int]:
         taken: list[int] = []
         for index in tasks.pending.returned:
             if len(taken) == most:
                 break
-            if self._may_run(executor, tasks, index, idle=idle):
+            if self._may_run(executor, tasks, index):
                 taken.append(index)
         for index in taken:
             tasks.pending.discard(index)
         return taken
 
-    def _may_run(self, executor: Executor, tasks: TaskSet, index: int, *, idle: bool) -> bool:
+    def _may_run(self, executor: Executor, tasks: TaskSet, index: int) -> bool:
         trouble = tasks.trouble(index)
         if any(running.executor is executor for running in tasks.running.get(index, ())):
             return False
         if trouble.suspicion >= ALONE and executor.flight:
-            return False
-        if trouble.suspicion and not idle:
             return False
         if not trouble.avoids(executor) or self._turn.now >= trouble.avoid_until:
             return True
@@ -313,8 +311,6 @@ class TaskScheduler:
                 continue
             usable = self._pool.usable()
             wanted = len(tasks.pending)
-            if tasks.in_flight:
-                continue
             if sum(executor.free_slots for executor in usable) >= wanted:
                 self._launch_gang(tasks, usable)
             elif sum(executor.slots for executor in usable) >= wanted:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from simspark.driver.scheduling import CommitAsked, DropFiles, Reported, SchedulerSettings, Unpersist
+from simspark.driver.scheduling import (
+    CommitAsked,
+    DropFiles,
+    ExecutorSilent,
+    Reported,
+    SchedulerSettings,
+    Unpersist,
+    WorkerChanged,
+)
 from simspark.publib.wire.messages import CachedBlock, FetchFault
 from tests.unit.driver.harness import Shell, map_stage, report, result_stage
 
@@ -171,6 +179,32 @@ def test_a_task_that_lost_two_executors_runs_alone_on_the_third():
     assert shell.outcome(0) == "succeeded"
 
 
+def test_a_task_that_must_run_alone_waits_until_an_executor_is_empty():
+    shell = shell_with("e1", window_per_slot=1)
+    shell.submit(result_stage(1))
+    shell.lose("e1")
+    shell.join("e2", "w2")
+    shell.join("e3", "w3", 2)
+    other = shell.submit(result_stage(2, stage=101))
+    shell.finish("e3")
+    shell.lose("e2")
+    assert [sent.launch.job for sent in shell.executors["e3"].queue] == [other]
+    shell.finish("e3")
+    assert [sent.launch.job for sent in shell.executors["e3"].queue] == [0]
+
+
+def test_a_task_that_must_run_alone_goes_to_the_executor_that_is_empty():
+    shell = shell_with("e1", window_per_slot=1)
+    shell.submit(result_stage(1))
+    shell.lose("e1")
+    shell.join("e2", "w2")
+    shell.join("e3", "w3", 2)
+    shell.submit(result_stage(1, stage=101))
+    shell.join("e4", "w4", 2)
+    shell.lose("e2")
+    assert [len(shell.queue(name)) for name in ("e3", "e4")] == [1, 1]
+
+
 def test_only_tasks_that_kill_are_blamed_in_the_end_when_slots_are_shared():
     shell = shell_with("e0", slots=2)
     job = shell.submit(result_stage(2), max_losses=4)
@@ -261,6 +295,21 @@ def test_leave_passes_on_when_its_holder_fails_or_is_lost():
     shell.lose("e2")
     shell.send(CommitAsked("e1", shell.queue("e1")[0]))
     assert [answer.allowed for answer in shell.answers] == [True, True, True]
+
+
+def test_of_two_attempts_at_the_same_time_one_gets_leave_and_the_refused_one_is_not_repeated():
+    shell = shell_with("e1", "e2")
+    shell.submit(result_stage(1))
+    shell.send(CommitAsked("e1", shell.queue("e1")[0]))
+    shell.send(WorkerChanged("w1", "late"))
+    shell.send(ExecutorSilent("e1"))
+    shell.send(CommitAsked("e2", shell.queue("e2")[0]))
+    assert [answer.allowed for answer in shell.answers] == [True, False]
+    shell.end("e2", "cancelled")
+    shell.send(WorkerChanged("w1", "late"))
+    assert not shell.queue("e2")
+    shell.finish("e1")
+    assert shell.outcome(0) == "succeeded"
 
 
 def test_attempts_that_are_over_or_cancelled_or_unknown_get_no_leave():

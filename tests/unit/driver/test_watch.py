@@ -145,6 +145,15 @@ def test_a_task_over_its_time_counts_as_failed_and_is_cancelled():
     assert ended.error == "JobFailed" and "task 100.0" in ended.text and "longer than 5 s" in ended.text
 
 
+def test_a_task_that_ran_too_long_is_not_charged_again_when_its_executor_dies():
+    shell = shell_with("e1", "e2", task_timeout_s=5.0, cancel_grace_s=60.0)
+    job = shell.submit(result_stage(1), max_failures=2, max_losses=1)
+    shell.advance(5.1)
+    shell.lose("e1")
+    shell.finish("e2")
+    assert shell.outcome(job) == "succeeded"
+
+
 def test_time_in_a_window_is_not_running_time():
     shell = shell_with("e1", task_timeout_s=5.0, window_per_slot=2)
     job = shell.submit(result_stage(3), max_failures=1)
@@ -192,7 +201,7 @@ def test_slow_tasks_are_left_alone_by_default():
 def behind_a_slow_one() -> tuple[Shell, list[int]]:
     """e1 has a task that takes long, and others wait in its window; e2 has nothing left to do."""
     shell = shell_with("e1", "e2", window_per_slot=4)
-    shell.submit(result_stage(20))
+    shell.submit(result_stage(20), max_losses=1)
     while len(shell.queue("e1")) < 2:
         shell.finish("e1", run_us=2_000)
     while shell.queue("e2"):
@@ -219,6 +228,8 @@ def test_a_task_that_was_moved_and_whose_copy_fails_is_tried_again():
     moved = shell.partitions("e2")[0]
     assert moved == waiting[0]
     shell.end("e2", "raised")
+    at = shell.partitions("e1").index(moved)
+    shell.end("e1", "cancelled", shell.queue("e1")[at])
     shell.advance(1)
     assert moved in shell.partitions("e2")
     while shell.queue("e1"):
