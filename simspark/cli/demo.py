@@ -55,7 +55,7 @@ def run_demo(integers: int) -> int:
         with watch(f"starting a master and {WORKERS} workers"):
             url = _start_cluster(directory, places)
         output.say(f"Cluster of {WORKERS} workers at {url}\n")
-        for program, arguments in (("sum_array.py", [str(integers)]), ("wordcount.py", _texts())):
+        for program, arguments in (("sum_array.py", ["--count", str(integers)]), ("wordcount.py", _texts())):
             with watch(program):
                 _run_program(program, arguments, url, directory)
     except DemoFailed:

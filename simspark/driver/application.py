@@ -147,7 +147,7 @@ class Application:
             memory_budget_bytes=int(settings.executor_memory_bytes * BUDGET_SHARE / settings.executor_cores),
             batch_rows=settings.batch_rows,
             inline_result_bytes=settings.inline_result_bytes,
-            properties={},
+            properties={"spark.simspark.errors.showValues": str(settings.show_values).lower()},
             owner=owner,
         )
 

@@ -17,7 +17,7 @@ from simspark.publib.wire import messages
 from simspark.publib.wire.messages import Grant, Owner
 
 REDIAL_FIRST_S = 0.2
-REDIAL_MOST_S = 5.0
+REDIAL_MOST_S = 1.0
 NOT_THERE = ("no_peer", "timeout")
 
 

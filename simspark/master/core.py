@@ -169,7 +169,7 @@ class MasterCore:
         worker, application = self._ledger.workers.of_peer(peer), self._ledger.applications.of_peer(peer)
         match event:
             case PeerSilent() if worker is not None:
-                self._workers.silent(worker)
+                self._workers.silent(now, worker)
             case PeerSilent() if application is not None:
                 self._applications.silent(now, application)
             case PeerReturned() if worker is not None:

@@ -174,9 +174,10 @@ class WorkerDesk:
         """Its connection is back."""
         worker.connected = True
 
-    def silent(self, worker: Worker) -> None:
-        """Its connection broke: no grants; heartbeats judge the rest."""
+    def silent(self, now: float, worker: Worker) -> None:
+        """Its connection broke: no grants. One that lives dials again at once, so it is late after a heartbeat."""
         worker.connected = False
+        self._tracker.hurry(now, worker.worker, self._thresholds.heartbeat_s)
 
     def lost(self, worker: Worker, reason: str) -> None:
         """Its session is over. One that hung up itself has left with its executors."""
@@ -200,7 +201,8 @@ class WorkerDesk:
                 self._bury(worker, f"worker {subject} was silent for {self._thresholds.dead_after_s:g} s")
             else:
                 worker.become(WorkerLife.LATE)
-                self._ledger.announce(worker, f"silent for {self._thresholds.late_after_s:g} s")
+                why = f"silent for {self._thresholds.late_after_s:g} s" if worker.connected else "its connection broke"
+                self._ledger.announce(worker, why)
 
     def _bury(self, worker: Worker, text: str) -> None:
         peer = worker.peer

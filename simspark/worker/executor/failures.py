@@ -33,7 +33,7 @@ class _TookTooLong(BaseException):
     """Ends user code that prints an exception or an element and does not come to an end."""
 
 
-def describe(error: BaseException, program: Program | None = None) -> Failure:
+def describe(error: BaseException, program: Program | None = None, *, show_values: bool = True) -> Failure:
     """The exception with its type, text, frames of user code and notes; never raises."""
     kind = type(error)
     trace = list(_traceback(error.__traceback__))
@@ -42,7 +42,7 @@ def describe(error: BaseException, program: Program | None = None) -> Failure:
         module=kind.__module__,
         text=_guarded(lambda: str(error), TEXT_LIMIT),
         frames=tuple(_described(entry) for entry in _shortened(trace)),
-        notes=tuple(_notes(error, trace, program)),
+        notes=tuple(_notes(error, trace, program, show_values)),
         traceback=_whole_traceback(error),
         pickled=_pickled(error),
     )
@@ -95,7 +95,8 @@ def _source_line(file: str, line: int, frame: FrameType) -> str:
         return ""
 
 
-def _notes(error: BaseException, trace: list[TracebackType], program: Program | None) -> Iterator[str]:
+def _notes(error: BaseException, trace: list[TracebackType], program: Program | None,
+           show_values: bool) -> Iterator[str]:
     """Notes that the exception has, the element that was being processed, and the step it was in."""
     own = getattr(error, "__notes__", None)
     own = own if isinstance(own, list) else []
@@ -103,7 +104,7 @@ def _notes(error: BaseException, trace: list[TracebackType], program: Program | 
     step, frame = _failing_step(trace, program)
     if step is None or frame is None:
         return
-    if step.label in PER_ELEMENT:
+    if show_values and step.label in PER_ELEMENT:
         element = _first_argument(frame)
         if element is not None:
             yield f"while processing element: {element}"

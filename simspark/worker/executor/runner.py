@@ -32,6 +32,7 @@ from simspark.worker.executor.blocks import TaskData
 from simspark.worker.executor.env import Environment
 
 PROGRAMS_KEPT = 64
+SHOW_VALUES = "spark.simspark.errors.showValues"
 DISK_FAULTS = frozenset({errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT})
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
@@ -52,11 +53,16 @@ class Terminated(BaseException):
 
 
 class Programs:
-    """The programs of stages, unpickled at first use; the least recently used ones are let go."""
+    """The programs of stages, pickled; the least recently used ones are let go.
 
-    def __init__(self) -> None:
+    Each attempt unpickles its own: what a user function changes in the values that it captured is gone with the
+    attempt, so a second attempt gives the rows that the first would have given.
+    """
+
+    def __init__(self, load: Callable[[bytes], Program] = payload.load) -> None:
         self._lock = threading.Lock()
-        self._held: OrderedDict[bytes, bytes | Program] = OrderedDict()
+        self._held: OrderedDict[bytes, bytes] = OrderedDict()
+        self._load = load
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._held
@@ -75,10 +81,8 @@ class Programs:
             held = self._held.get(digest)
             if held is None:
                 return None
-            program: Program = held if isinstance(held, Program) else payload.load(held)
-            self._held[digest] = program
             self._held.move_to_end(digest)
-            return program
+        return self._load(held)
 
 
 class Interrupts:
@@ -237,7 +241,10 @@ class Runner:
         if isinstance(error, MemoryError):
             return _report(task, "out_of_memory", self._out_of_memory(error))
         outcome = "node_fault" if _is_node_fault(error) else "raised"
-        return _report(task, outcome, failures.describe(error, self._program(work)))
+        return _report(task, outcome, failures.describe(error, self._program(work), show_values=self._shows_values()))
+
+    def _shows_values(self) -> bool:
+        return self._environment.settings.properties.get(SHOW_VALUES, "true") == "true"
 
     def _program(self, work: Work) -> Program | None:
         try:

@@ -255,14 +255,24 @@ def test_an_attempt_in_another_thread_is_interrupted_and_the_thread_goes_on(stan
 def run_here(stand, function):
     """Without pickling, so that the function sees the stand."""
     work = stand.work(lambda split, task: None)
-    stand.programs._held[b"h"] = Program(Rows(function), Sink())
+    stand.programs._load = lambda _: Program(Rows(function), Sink())
     return stand.runner.run(work)
 
 
-def test_programs_are_unpickled_once_and_the_least_recently_used_let_go(monkeypatch):
-    programs = Programs()
-    programs.add(b"a", cloudpickle.dumps(Program(None, None)))
-    assert programs.get(b"a") is programs.get(b"a")
+def test_what_a_function_changes_in_its_captured_values_is_gone_with_the_attempt(stand):
+    captured = []
+
+    def function(split, task):
+        captured.append(split)
+        return len(captured)
+
+    assert decode_inline(stand.run(function, 1).payload) == 1
+    assert decode_inline(stand.runner.run(stand.work(function, 1)).payload) == 1
+
+
+def test_the_least_recently_used_programs_are_let_go(monkeypatch):
+    programs = Programs(lambda program: program)
+    programs.add(b"a", b"")
     monkeypatch.setattr("simspark.worker.executor.runner.PROGRAMS_KEPT", 2)
     programs.add(b"b", b"")
     programs.get(b"a")
