@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from simspark._version import __version__
 from simspark.driver.application import Application
@@ -17,7 +17,7 @@ from simspark.driver.master_url import LocalClusterMaster, parse_master
 from simspark.driver.node import Node
 from simspark.driver.rdd.sources import Sources
 from simspark.driver.stages import compile_job
-from simspark.publib.errors import ConfigError, ContextStopped
+from simspark.publib.errors import ConfigError, ContextStopped, NotSerializable
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import Sink
 
@@ -100,7 +100,7 @@ class SparkContext(Sources):
         atexit.unregister(self.stop)
         self._application.stop()
 
-    def __enter__(self) -> SparkContext:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -108,7 +108,7 @@ class SparkContext(Sources):
         self.stop()
 
     def __getnewargs__(self) -> Any:
-        raise ContextStopped("A SparkContext lives in the driver only and cannot be used in functions of tasks. (SS102)")
+        raise NotSerializable("A SparkContext lives in the driver only; functions of tasks cannot use it. (SS102)")
 
     def __repr__(self) -> str:
         return f"<SparkContext master={self.master} appName={self.appName}>"

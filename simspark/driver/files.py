@@ -1,7 +1,7 @@
 """The driver's own files, and the results that executors left in theirs.
 
-Rows of ``parallelize``, broadcasts and large programs are segment files of the driver's directory. A result that was too
-large for a message is a file of the worker that ran the task: on this machine it is mapped, otherwise fetched.
+Rows of ``parallelize``, broadcasts and large programs are segment files of the driver's directory. A result that
+was too large for a message is a file of the worker that ran the task: on this machine it is mapped, otherwise fetched.
 """
 
 from __future__ import annotations
