@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002 - one signature for all, whoever needs which argument
+
 """Lineage: what an RDD is computed from.
 
 A node answers five questions: how many partitions, how one is computed (``source`` and ``split``), what it depends on,

@@ -36,7 +36,7 @@ class Actions(Handle[T]):
         return list(chain.from_iterable(self._run(Collect(), "collect")))
 
     @action
-    def toLocalIterator(self, prefetchPartitions: bool = False) -> Iterator[T]:  # noqa: ARG002
+    def toLocalIterator(self, prefetchPartitions: bool = False) -> Iterator[T]:
         """Iterate over all rows, bringing one partition at a time.
 
         >>> list(sc.parallelize(range(4), 2).toLocalIterator())

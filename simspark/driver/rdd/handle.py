@@ -141,7 +141,7 @@ class Handle(Generic[T]):
         self._node.level = storageLevel
         return self._self()
 
-    def unpersist(self, blocking: bool = False) -> RDD[T]:  # noqa: ARG002 (Spark's signature)
+    def unpersist(self, blocking: bool = False) -> RDD[T]:
         """Forget the partitions that are kept; they are computed again when needed.
 
         >>> sc.range(3).cache().unpersist().is_cached

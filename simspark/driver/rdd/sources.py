@@ -197,7 +197,7 @@ class Sources:
 
     @action
     def runJob(self, rdd: RDD[T], partitionFunc: Any, partitions: Sequence[int] | None = None,
-               allowLocal: bool = False) -> list[Any]:  # noqa: ARG002 (Spark's signature)
+               allowLocal: bool = False) -> list[Any]:
         """Run ``partitionFunc(iterator)`` on some partitions and return all elements that it gave, in order.
 
         >>> sc.runJob(sc.parallelize(range(6), 3), lambda rows: [sum(rows)], [0, 2])

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002, D102 - one signature for all, whoever needs which argument; the class says what a call does
+# ruff: noqa: D102 - one signature for all, whoever needs which argument; the class says what a call does
 """What actions make of a partition: functions for ResultSink, called as ``f(partition, rows)``."""
 
 from __future__ import annotations

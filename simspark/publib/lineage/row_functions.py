@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002, D102 - one signature for all, whoever needs which argument; the class says what a call does
+# ruff: noqa: D102 - one signature for all, whoever needs which argument; the class says what a call does
 """Functions that RDD methods are made of: they run in tasks, so they live here and not in the driver."""
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ class AddingAccumulatorParam(AccumulatorParam[U]):
     def __init__(self, zero_value: U) -> None:
         self.zero_value = zero_value
 
-    def zero(self, value: U) -> U:  # noqa: ARG002
+    def zero(self, value: U) -> U:
         """The zero that it was made with."""
         return self.zero_value
 

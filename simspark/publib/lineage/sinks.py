@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002 - what the driver calls has one signature, whoever needs which argument
+
 """Sinks: where a partition's rows go. A shuffle's map output, a saved file, or a value for the driver.
 
 The classes at the end are the functions of common actions, for ResultSink: called as ``f(partition, rows)``.

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002 - one signature for all, whoever needs which argument
+
 """Sources without a shuffle: where a partition's rows come from.
 
 Each source documents its *split*, the small value that says which part of it a task reads. Sources that read

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002 - one signature for all, whoever needs which argument
+
 """Steps: what happens to the rows of a partition between source and sink.
 
 A step is a small picklable value; ``apply`` gives an iterator over an iterator. Steps that work row by row are

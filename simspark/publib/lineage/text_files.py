@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002 - one signature for all, whoever needs which argument
+
 """Text files as rows: which files a path means, how they are cut, and the lines of one cut.
 
 Lines and cuts are Hadoop's, so that partitions are Spark's. A line ends with LF, CRLF or a lone CR. A cut at byte x

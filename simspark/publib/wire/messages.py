@@ -349,7 +349,7 @@ class TaskReports(NamedTuple):
 
 
 class CommitAsk(NamedTuple):
-    """May this attempt make its output visible?"""
+    """Ask whether this attempt may make its output visible."""
 
     task: int
 
