@@ -5,7 +5,7 @@ needed is worked out anew whenever something changed: from each job's last stage
 outputs. So a lost output, a job that was cancelled and a second job that reads the same shuffle are one case. A stage
 whose input is incomplete is paused: its attempts in flight go on, nothing is launched.
 
-A stage attempt that fails to fetch again and again without one task getting through fails its jobs.
+A stage that fails to fetch the same input again and again without one task getting through fails its jobs.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from simspark.publib.errors import InternalError
 from simspark.publib.wire.messages import FetchFault, TaskReport
 
 OUTCOMES = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "cancelled"}
+ROUNDS_OF_DIFFERENT = 8
 BLAMED_ROUNDS = 2
 """A worker whose files failed the readers of a stage in so many rounds is taken to be out of reach."""
 
@@ -40,7 +41,7 @@ BLAMED_ROUNDS = 2
 class Stage:
     """A stage while jobs that run name it. ``specs`` has each job's own view of it, the leading job first."""
 
-    __slots__ = ("attempts", "blamed", "lost", "round_task", "rounds", "specs", "state", "tasks")
+    __slots__ = ("attempts", "blamed", "lost", "repeats", "round_task", "rounds", "specs", "state", "tasks")
 
     def __init__(self) -> None:
         self.state = StageState.RESTING
@@ -49,6 +50,7 @@ class Stage:
         self.attempts = 0
         self.lost = False
         self.rounds = 0
+        self.repeats: dict[tuple[int, int, str], int] = {}
         self.round_task = 0
         self.blamed: dict[str, dict[int, None]] = {}
 
@@ -57,6 +59,16 @@ class Stage:
         if state != self.state:
             check_move(STAGE_MOVES, self.state, state, "a stage")
             self.state = state
+
+    def count_round(self, fault: FetchFault) -> int:
+        """Tasks failed to fetch once more, and none got through: how often it was this input.
+
+        Several lost outputs show one after the other, so it takes many rounds of different ones to mean as much.
+        """
+        self.rounds += 1
+        what = (fault.shuffle, fault.map_index, "" if fault.shuffle >= 0 else fault.name)
+        self.repeats[what] = self.repeats.get(what, 0) + 1
+        return max(self.repeats[what], self.rounds // ROUNDS_OF_DIFFERENT)
 
 
 class Job:
@@ -319,6 +331,7 @@ class DagScheduler:
     def _got_through(self, stage: Stage) -> None:
         if stage.rounds:
             stage.rounds = 0
+            stage.repeats = {}
             stage.blamed = {}
 
     def fail(self, tasks: TaskSet, fault: Fault) -> None:
@@ -335,11 +348,10 @@ class DagScheduler:
         tasks = running.tasks
         stage = self._stage_of(tasks)
         if running.task >= stage.round_task:
-            stage.rounds += 1
             stage.round_task = self._scheduler.next_task
-            if stage.rounds > self._settings.max_fetch_rounds:
-                text = (f"{name_of(running)} could not read {fault.name} of {fault.owner} ({fault.reason}); made "
-                        f"anew {stage.rounds - 1} times, and no task of its stage got through")  # fmt: skip
+            if stage.count_round(fault) > self._settings.max_fetch_rounds:
+                text = (f"{name_of(running)} could not read {fault.name} of {fault.owner} ({fault.reason}) after "
+                        f"{stage.rounds - 1} repairs of its input, and no task of its stage got through")  # fmt: skip
                 self.fail(tasks, Fault("JobFailed", text, None, running))
                 return
         self._cached.lose_file(fault.owner, fault.name)

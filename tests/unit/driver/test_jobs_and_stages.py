@@ -218,6 +218,38 @@ def test_fetch_failures_without_progress_fail_the_job_and_name_the_file():
     assert "shuffle-0-0-" in ended.text and "checksum" in ended.text and "w1" in ended.text
 
 
+def test_several_lost_outputs_of_different_workers_are_repaired_one_after_the_other():
+    names = [f"e{number}" for number in range(6)]
+    shell = shell_with(*names, max_fetch_rounds=2, window_per_slot=1)
+    job = shell.submit(map_stage(0, 6), result_stage(1, (0,)))
+    for name in names:
+        shell.finish(name)
+    for index in range(6):
+        running = next(name for name in names if shell.queue(name))
+        shell.end(running, "fetch_failed", fetch=gone(shell, 0, index))
+        shell.advance(1)
+        maker = next(name for name in names if shell.queue(name))
+        shell.finish(maker)
+        shell.advance(1)
+    shell.finish_everything()
+    assert shell.outcome(job) == "succeeded"
+
+
+def test_input_that_never_becomes_readable_fails_the_job_in_the_end():
+    shell = shell_with("e1", max_fetch_rounds=4)
+    job = shell.submit(map_stage(0, 100), result_stage(1, (0,)))
+    rounds = 0
+    while job not in shell.ended:
+        sent = shell.executors["e1"].queue[0]
+        if sent.launch.stage == 0:
+            shell.finish("e1", len(shell.queue("e1")))
+        else:
+            shell.end("e1", "fetch_failed", fetch=gone(shell, 0, rounds % 100))
+            rounds += 1
+    assert rounds < 50
+    assert shell.ended[job].error == "JobFailed"
+
+
 def test_a_worker_whose_files_fail_in_two_rounds_is_out_of_reach_and_left_out():
     shell = shell_with("e1")
     job = shell.submit(map_stage(0, 5), result_stage(1, (0,)))
