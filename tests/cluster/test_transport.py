@@ -25,7 +25,7 @@ from simspark.publib.errors import (
     VersionMismatch,
 )
 from simspark.publib.service import Loop
-from simspark.publib.wire import codec, connections, envelope, messages, sockets
+from simspark.publib.wire import codec, connections, envelope, messages, sockets, zap
 from simspark.publib.wire.ask import ask_status
 from simspark.publib.wire.envelope import LocalIdentity, Opening, local_identity
 from simspark.publib.wire.keys import KeyRing, new_pair
@@ -587,6 +587,18 @@ def test_an_authenticator_that_raises_denies_and_goes_on(tcp):
     client.wait(machine.PeerJoined)
 
 
+def test_nobody_is_let_in_when_the_authenticator_does_not_answer(tcp):
+    server = tcp.listen()
+    zap.leave_domain(tcp.context, server.endpoint._domain)
+    raw = tcp.raw(server.endpoint.endpoint)
+    monitor = sockets.Monitor(tcp.context, raw, sockets.HANDSHAKE_SUCCEEDED | sockets.FAILED_NO_DETAIL)
+    raw.send_multipart(hello_frames())
+    assert monitor.socket.poll(5000)
+    assert monitor.drain()[0].event == sockets.FAILED_NO_DETAIL
+    monitor.close()
+    assert server.events == []
+
+
 def test_each_listener_asks_its_own_authenticator(tcp):
     class Nobody:
         def role_of(self, public_key):
@@ -654,11 +666,14 @@ def test_connections_that_say_nothing_or_nonsense_are_dropped_while_good_ones_ar
 def test_who_connects_with_a_key_but_says_no_hello_is_dropped(net, monkeypatch):
     monkeypatch.setattr(connections, "HELLO_S", 0.2)
     server = net.listen()
+    good = net.dial(server.endpoint.endpoint)
+    good.wait(machine.PeerJoined)
     raw = net.raw(server.endpoint.endpoint)
     monitor = sockets.Monitor(net.context, raw, sockets.DISCONNECTED)
     assert monitor.socket.poll(5000)
     monitor.close()
-    assert server.endpoint.statistics().dropped >= 1
+    assert server.endpoint.statistics().dropped == 1
+    assert good.of(machine.PeerSilent) == []
 
 
 def test_an_oversize_frame_ends_the_connection_and_nothing_else(net):

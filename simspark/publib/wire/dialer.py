@@ -8,15 +8,16 @@ What is known about zmq here. A client that the server refuses hears nothing on 
 socket that reconnects by itself would send what was queued for the old connection to the new one; so each connection
 has a fresh socket, and the session says what is to be sent again. A socket that may not reconnect at all
 (RECONNECT_IVL of -1) drops what arrived before the break, and aborts the process when that is in the middle of a
-message: so it may, but an hour later, and is long gone by then. What arrived before a break is read, as it may say why. zmq resolves names on the thread that serves every
-connection; so names are resolved on a thread of their own (``probe``).
+message: so ours may, but an hour later, and are long gone by then. What arrived before a break is read, as it may say
+why. zmq resolves names on the thread that serves every connection; so names are resolved on a thread of their own
+(``probe``).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
@@ -25,8 +26,10 @@ from simspark.publib.errors import ConfigError, ProtocolError
 from simspark.publib.service import Loop
 from simspark.publib.wire import codec, envelope, probe, sockets
 from simspark.publib.wire.envelope import LocalIdentity, Opening
-from simspark.publib.wire.keys import ClientKeys
 from simspark.publib.wire.session import DEFAULT_LIMITS, Session, SessionLimits, State
+
+if TYPE_CHECKING:
+    from simspark.publib.wire.keys import ClientKeys
 
 ACK_DELAY_S = 0.05
 RESUME_WINDOW_S = 15.0

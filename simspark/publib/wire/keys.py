@@ -14,7 +14,6 @@ text in z85. Secrets show in no repr, no log and no error.
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import stat
 from typing import NamedTuple
@@ -244,6 +243,8 @@ def _check_private(path: str, found: os.stat_result, mode: str) -> None:
 
 
 def _checksum(body: bytes) -> bytes:
+    import hashlib
+
     return hashlib.sha256(body).digest()[:CHECKSUM_BYTES]
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zmq
 
@@ -26,8 +26,10 @@ from simspark.publib.service import Loop
 from simspark.publib.wire import codec, envelope, sockets, zap
 from simspark.publib.wire.connections import Connections
 from simspark.publib.wire.envelope import LocalIdentity, Opening
-from simspark.publib.wire.keys import ServerKeys
 from simspark.publib.wire.session import DEFAULT_LIMITS, Session, SessionLimits, State
+
+if TYPE_CHECKING:
+    from simspark.publib.wire.keys import ServerKeys
 
 RECEIVED_AT_ONCE = 200
 ACK_DELAY_S = 0.05
@@ -290,8 +292,11 @@ class Listener:
             code = sockets.HELLO_FIRST if str(error) == "hello first" else sockets.PROTOCOL
             self._turn_away(route, code, str(error))
         else:
-            role, key = zap.parse_user_id(str(first.get("User-Id"))) if self._tcp else ("", "")
-            self._handle_hello(route, fd, role, key, opening)
+            role, key = zap.proven_by(first) if self._tcp else ("", "")
+            if self._tcp and not role:
+                self._turn_away(route, sockets.ACCESS_REFUSED, "no key was shown")
+            else:
+                self._handle_hello(route, fd, role, key, opening)
 
     def _handle_hello(self, route: bytes, fd: int, role: str, key: str, opening: Opening) -> None:
         known = self._by_session.get(opening.session)

@@ -19,7 +19,7 @@ ZMTP_FIRST_BYTE = b"\xff"
 class Found(Enum):
     """What is there, for people."""
 
-    OUR_KIND = "it answers"
+    OUR_KIND = "it answers, but did not let us in"
     SOMETHING_ELSE = "something that is not simspark answers there"
     MUTE = "something listens there but says nothing (a stopped process, or not simspark)"
     REFUSED = "nobody listens there (connection refused)"

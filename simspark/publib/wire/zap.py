@@ -126,7 +126,10 @@ def user_id(role: str, key: str) -> bytes:
     return f"{key} {role}".encode()
 
 
-def parse_user_id(text: str) -> tuple[str, str]:
-    """The (role, key) of a peer, from the User-Id of its frames."""
-    key, _, role = text.partition(" ")
+def proven_by(frame: zmq.Frame) -> tuple[str, str]:
+    """The (role, key) that a frame's sender has proved; empty texts when nobody was asked."""
+    try:
+        key, _, role = str(frame.get("User-Id")).partition(" ")
+    except zmq.ZMQError:
+        return "", ""
     return role, key

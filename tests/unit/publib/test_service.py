@@ -82,6 +82,21 @@ def test_posts_of_many_threads_all_arrive_each_threads_in_order(loop):
         assert [number for one, number in ran if one == thread] == list(range(500))
 
 
+def test_an_idle_loop_is_woken_every_time(loop):
+    ran = [threading.Event() for _ in range(50)]
+
+    def post():
+        for event in ran:
+            loop.post(event.set)
+            assert event.wait(10)
+        loop.stop()
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    loop.run()
+    thread.join()
+
+
 def test_timers_run_when_they_are_due_earliest_first(loop, clock):
     ran = []
     loop.call_at("late", 105, lambda: ran.append("late"))

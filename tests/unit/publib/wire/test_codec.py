@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgpack
@@ -126,6 +127,20 @@ SETTINGS_TAG = TAG[messages.KillExecutors]
 def test_what_is_no_message_is_a_protocol_error(bad):
     with pytest.raises(ProtocolError):
         codec.decode(bad)
+
+
+@pytest.mark.parametrize(
+    "head", [b"\xdd\x00\x0f\xff\xff", b"\xdc\xff\xff", b"\xdc\x20\x00", b"\x91", b"\xdf\x00\x0f\xff\xff"]
+)
+def test_a_small_frame_that_promises_much_takes_little_memory(head):
+    bomb = b"\x94\x01\x00" + bytes([GIVE_BACK]) + head * 1020
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError):
+            codec.decode(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_fields_of_newer_peers_are_ignored():
