@@ -1,9 +1,9 @@
 """Many schedules: run them on some processes, add up what was hit, shorten what fails.
 
-    python -m tests.sim.campaign --count 2000          run seeds 0 to 1999, print the coverage
-    python -m tests.sim.campaign --first 17 --trace    one seed, with its trace
-    python -m tests.sim.campaign --plan FILE --trace   one kept schedule
-    python -m tests.sim.campaign --first 17 --shrink   shorten a failing one, print it as a file to keep
+python -m tests.sim.campaign --count 2000          run seeds 0 to 1999, print the coverage
+python -m tests.sim.campaign --first 17 --trace    one seed, with its trace
+python -m tests.sim.campaign --plan FILE --trace   one kept schedule
+python -m tests.sim.campaign --first 17 --shrink   shorten a failing one, print it as a file to keep
 """
 
 from __future__ import annotations
@@ -95,13 +95,15 @@ def _add(total: dict, more: dict) -> None:
 
 def coverage_table(tally: Tally) -> str:
     """Hits per (fault, phase); a dot is a cell that cannot be."""
-    columns = (*PHASES, "log")
+    columns = (*PHASES, "log", "give")
     kinds = sorted({kind.strip() for kind, _ in CELLS} | {kind for kind, _ in tally.hits})
     possible = {(kind.strip(), phase) for kind, phase in CELLS}
     lines = [f"{'fault':16}" + "".join(f"{phase:>6}" for phase in columns)]
     for kind in kinds:
         cells = (
-            f"{tally.hits.get((kind, phase), 0):6}" if (kind, phase) in possible or (kind, phase) in tally.hits else "     ."
+            f"{tally.hits.get((kind, phase), 0):6}"
+            if (kind, phase) in possible or (kind, phase) in tally.hits
+            else "     ."
             for phase in columns
         )
         lines.append(f"{kind:16}" + "".join(cells))
@@ -137,8 +139,15 @@ def _smaller(plan: Plan) -> list[Plan]:
     ]
     if len(plan.drivers) > 1:
         tries.append(plan._replace(drivers=plan.drivers[:1]))
-    for name, value in (("loss", 0.0), ("delay_s", 0.0), ("workers", 2), ("slots", 1), ("wanted", 2), ("speculation", False),
-                        ("slow_worker", False)):
+    for name, value in (
+        ("loss", 0.0),
+        ("delay_s", 0.0),
+        ("workers", 2),
+        ("slots", 1),
+        ("wanted", 2),
+        ("speculation", False),
+        ("slow_worker", False),
+    ):
         if getattr(plan, name) != value:
             tries.append(plan._replace(**{name: value}))
     return tries

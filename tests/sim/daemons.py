@@ -239,6 +239,7 @@ class SimWorker(Process):
                 del self.sessions[peer]
             self.step(event._replace(peer=peer))
 
-        session = Dialer(self.sim.network, self, endpoint, hello, handle, "worker", f"key of {self.host.name}",
-                         CONNECT_TIMEOUT_S)
+        session = Dialer(
+            self.sim.network, self, endpoint, hello, handle, "worker", f"key of {self.host.name}", CONNECT_TIMEOUT_S
+        )
         self.sessions[peer] = session

@@ -1,7 +1,7 @@
 """Machines' disks: application directories of files that appear by rename, and a master's journal.
 
-A file has segments of small integers. It may be corrupt, which a reader notices by its checksum, or gone. A machine that
-loses its power loses what was not synced: application files are not, so they are torn or gone.
+A file has segments of small integers. It may be corrupt, which a reader notices by its checksum, or gone. A machine
+that loses its power loses what was not synced: application files are not, so they are torn or gone.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Disk:
         return file.segments.get(segment, [])
 
     def remove(self, directory: str, prefixes: tuple[str, ...]) -> None:
-        for names in (self.directories.get(directory, {}), ):
+        for names in (self.directories.get(directory, {}),):
             for name in [name for name in names if name.startswith(prefixes)]:
                 del names[name]
         unfinished = self.temporary.get(directory, set())

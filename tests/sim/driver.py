@@ -27,6 +27,7 @@ CONNECT_TIMEOUT_S = 4.0
 REFETCH_JOBS = 3
 REFETCHED = 100
 LINGER_S = 0.5
+MIB = 1 << 20
 FETCH_TIMEOUT_S = 3.0
 LET_GO_S = 90.0
 
@@ -100,6 +101,7 @@ class SimBackend:
 
     def end(self, executors: tuple[str, ...], reason: str) -> None:
         self._driver.membership.end(executors, reason)
+        self._driver.world.phase("give", self._driver)
 
     def remove_files(self, worker: str, prefixes: tuple[str, ...]) -> None:
         if worker in ("", "driver"):
@@ -143,12 +145,16 @@ class SimDriver(Process):
         self.listener = Listener(sim.network, self, self.endpoint, print)
         self.engine.listen(self.listener, self._handle_worker)  # type: ignore[arg-type]
         registration = messages.RegisterApplication(
-            name, "user", "", self.endpoint, "", f"executor key of {name}", b"", secret, sim.plan.executor_cores, 1 << 20,
+            name, "user", "", self.endpoint, "", f"executor key of {name}", b"", secret, sim.plan.executor_cores, MIB,
             0, {}, "spread", ())  # fmt: skip
         self.membership = self.membership_class(
-            registration, self.engine, MasterLink(self._send_master, self._dial_master),
+            registration,
+            self.engine,
+            MasterLink(self._send_master, self._dial_master),
             WorkerSessions(self.listener.send, self.listener.accept, self.listener.refuse, self.listener.close_peer),
-            self.engine.add_owner, self._timer)
+            self.engine.add_owner,
+            self._timer,
+        )
         self.membership.on_registered = self._registered
         self.engine.add_owner(self._own_files())
         self.call_in(0.0, self.membership.redial)
@@ -172,8 +178,14 @@ class SimDriver(Process):
         service.Loop = lambda _clock, _crashed: SimLoop(self)  # type: ignore[assignment, misc, return-value]
         try:
             return self.engine_class(
-                WorldClock(self), self.core, self.backend, AccumulatedUpdates(self._count), self._settings, secret,  # type: ignore[arg-type]
-                lambda _name: None)
+                WorldClock(self),
+                self.core,
+                self.backend,
+                AccumulatedUpdates(self._count),
+                self._settings,
+                secret,  # type: ignore[arg-type]
+                lambda _name: None,
+            )
         finally:
             service.Loop = real_loop  # type: ignore[misc]
 
@@ -206,8 +218,16 @@ class SimDriver(Process):
                     self.master = None
                 self.membership.handle_master(event)
 
-        session = Dialer(self.sim.network, self, MASTER_ENDPOINT, registration, handle, "driver", f"key of {self.name}",
-                         CONNECT_TIMEOUT_S)
+        session = Dialer(
+            self.sim.network,
+            self,
+            MASTER_ENDPOINT,
+            registration,
+            handle,
+            "driver",
+            f"key of {self.name}",
+            CONNECT_TIMEOUT_S,
+        )
         self.master = session
 
     def _handle_worker(self, event: Any) -> bool:

@@ -1,7 +1,8 @@
 """A simulated executor: takes tasks from its driver, reads, computes, writes, reports.
 
-It knows what the messages say and nothing of the driver's tables. The phases of a task are calls at later moments, so that a
-fault can strike between any two of them. Its computation is that of programs.py; its errors are those of the world.
+It knows what the messages say and nothing of the driver's tables. The phases of a task are calls at later moments, so
+that a fault can strike between any two of them. Its computation is that of programs.py; its errors are those of the
+world.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from tests.sim.network import Dialer
 from tests.sim.world import Host, Process
 
 if TYPE_CHECKING:
-    from tests.sim.simulation import Simulation
     from tests.sim.worker import SimWorker
 
+    from tests.sim.simulation import Simulation
+
 FETCH_TIMEOUT_S = 3.0
+REFUSED_S = 1.5
 CONNECT_TIMEOUT_S = 15.0
 RAISED = Failure("ValueError", "builtins", "the user's own", (), (), "", b"")
 
@@ -70,8 +73,16 @@ class SimExecutor(Process):
 
     def _begin(self) -> None:
         hello = messages.ExecutorHello(self.spec.executor, self.spec.nonce, 1, self.slots, 42)
-        self.session = Dialer(self.sim.network, self, self.spec.driver_endpoint, hello, self._handle,
-                              f"executor:{self.spec.application}", self.spec.executor_public, CONNECT_TIMEOUT_S)
+        self.session = Dialer(
+            self.sim.network,
+            self,
+            self.spec.driver_endpoint,
+            hello,
+            self._handle,
+            f"executor:{self.spec.application}",
+            self.spec.executor_public,
+            CONNECT_TIMEOUT_S,
+        )
 
     def died(self) -> None:
         self.parent.child_died(self)
@@ -341,8 +352,9 @@ class SimExecutor(Process):
     def _directory(self) -> str:
         return self.parent.directory(self.spec.application)
 
-    def _fetch(self, run: _Run, ref: tuple[str, str, int, int], index: int,
-               then: Callable[[_Run, int, list[int]], None]) -> None:
+    def _fetch(
+        self, run: _Run, ref: tuple[str, str, int, int], index: int, then: Callable[[_Run, int, list[int]], None]
+    ) -> None:
         owner = self.owners.get(ref[0])
         if owner is None:
             self._fetch_failed(run, ref, "nobody has said where its files are")
@@ -358,13 +370,21 @@ class SimExecutor(Process):
         if (self.host.index, home.index) not in self.sim.network.cuts:
             server = self.sim.block_servers.get(owner.endpoint)
             if server is None or not server.alive:
-                timeout(0.001, self._fetch_failed, run, ref, "connection refused")
+                timeout(REFUSED_S, self._fetch_failed, run, ref, "connection refused")
                 return
             delay = self.sim.network.latency(self.host, home)
             server.call_in(delay, self._serve, server, run, ref, index, segment, owner.directory, then)
 
-    def _serve(self, server: Process, run: _Run, ref: tuple[str, str, int, int], index: int, segment: int,
-               directory: str, then: Callable[[_Run, int, list[int]], None]) -> None:
+    def _serve(
+        self,
+        server: Process,
+        run: _Run,
+        ref: tuple[str, str, int, int],
+        index: int,
+        segment: int,
+        directory: str,
+        then: Callable[[_Run, int, list[int]], None],
+    ) -> None:
         """In the block server's process: find the segment and send it."""
         if not self.world.phase("p7", server) or not self.alive:
             return
@@ -373,8 +393,14 @@ class SimExecutor(Process):
             delay = self.sim.network.latency(server.host, self.host)
             self.call_in(delay, self._take_rows, run, ref, index, then, answer)
 
-    def _take_rows(self, run: _Run, ref: tuple[str, str, int, int], index: int,
-                   then: Callable[[_Run, int, list[int]], None], answer: list[int] | str) -> None:
+    def _take_rows(
+        self,
+        run: _Run,
+        ref: tuple[str, str, int, int],
+        index: int,
+        then: Callable[[_Run, int, list[int]], None],
+        answer: list[int] | str,
+    ) -> None:
         if run.over:
             return
         if isinstance(answer, str):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.sim.simulation import Simulation
 
 CLOCK_STEP_S = 3600.0
-OVERFLOW_FRAMES = 3
+OVERFLOW_FRAMES = 12
 MASTER_BACK_S = 6.0
 
 
@@ -60,9 +60,9 @@ class Saboteur:
     # ── who ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _find(self, whom: str, process: Process) -> Process | None:
-        return {"executor": self._executor, "worker": self._worker, "driver": self._driver, "master": self._master}[whom](
-            process
-        )
+        return {"executor": self._executor, "worker": self._worker, "driver": self._driver, "master": self._master}[
+            whom
+        ](process)
 
     def _executor(self, process: Process) -> SimExecutor | None:
         if isinstance(process, SimExecutor):
@@ -191,17 +191,19 @@ class Saboteur:
     def _lose(self, _whom: str, _fault: Fault, process: Process) -> bool:
         return self._damage(process, corrupt=False)
 
+    def _map_outputs(self, host: Host) -> list[tuple[Host, str, str]]:
+        directories = self.sim.disk(host).directories
+        return [
+            (host, directory, name)
+            for directory, files in directories.items() for name in files if name.startswith("shuffle")
+        ]  # fmt: skip
+
     def _damage(self, process: Process, *, corrupt: bool) -> bool:
-        names = [
-            (directory, name)
-            for directory, files in self.sim.disk(process.host).directories.items()
-            for name in files
-            if name.startswith("shuffle")
-        ]
+        names = self._map_outputs(process.host) or [each for host in self.sim.hosts for each in self._map_outputs(host)]
         if not names:
             return False
-        directory, name = names[self.sim.world.random.randrange(len(names))]
-        files = self.sim.disk(process.host).directories[directory]
+        host, directory, name = names[self.sim.world.random.randrange(len(names))]
+        files = self.sim.disk(host).directories[directory]
         if corrupt:
             files[name].corrupt = True
         else:

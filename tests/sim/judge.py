@@ -80,9 +80,12 @@ class Judge:
                 self.violate(f"{driver.name}: executor {event.executor} ended and is let in again")
             record.live[event.executor] = event.slots
         elif kind is scheduling.ExecutorLost:
+            self.sim.world.note("lost", driver.name, event.executor, event.cause)
             self._lost(record, event.executor)
         elif kind is scheduling.ExecutorSilent:
             self.sim.world.note("silent", driver.name, event.executor)
+        elif kind is scheduling.ExecutorHeard:
+            self.sim.world.note("heard", driver.name, event.executor)
         elif kind is scheduling.WorkerChanged and self.sim.world.trace is not None:
             self.sim.world.note("worker", driver.name, event.worker, event.state)
         for effect in effects:
@@ -146,12 +149,15 @@ class Judge:
             key = (launch.stage, attempt.partition)
             record.attempts[attempt.task] = _Attempt(launch.executor, launch.job, key)
             running.add(attempt.task)
-            self.sim.world.note("launch", launch.executor, "stage", launch.stage, "part", attempt.partition, attempt.task)
+            self.sim.world.note(
+                "launch", launch.executor, "stage", launch.stage, "part", attempt.partition, attempt.task
+            )
         if len(running) > slots * WINDOW_MOST:
             self.violate(f"{driver.name}: {len(running)} tasks at {launch.executor} with {slots} slots")
 
-    def _accepted(self, driver: SimDriver, record: DriverRecord, event: Any, taken: scheduling.TakeResult, *,
-                  fresh: bool) -> None:
+    def _accepted(
+        self, driver: SimDriver, record: DriverRecord, event: Any, taken: scheduling.TakeResult, *, fresh: bool
+    ) -> None:
         key = (taken.job, taken.partition)
         if key in record.results:
             self.violate(f"{driver.name}: a second result of job {taken.job}, partition {taken.partition}")
@@ -213,13 +219,15 @@ class Judge:
                 return
         elif self.sim.network.cuts and max(record.fetch_failures.values(), default=0) > self._fetch_rounds():
             return
-        elif record.hangs.get(key, 0) + record.raises.get(key, 0) >= program.max_failures:
+        elif (
+            ended.error == "JobFailed" and record.hangs.get(key, 0) + record.raises.get(key, 0) >= program.max_failures
+        ):
             return
         elif ended.error == "WorkerLost" and record.losses.get(key, 0) >= program.max_losses:
             return
         self.violate(
-            f"{driver.name}: job {work.job} {ended.outcome}: {ended.error} {ended.text!r} at stage and partition {key}, after "
-            f"{record.raises.get(key, 0)} raises of {program.max_failures} and {record.losses.get(key, 0)} losses; "
+            f"{driver.name}: job {work.job} {ended.outcome}: {ended.error} {ended.text!r} at stage and partition {key}, "
+            f"after {record.raises.get(key, 0)} raises of {program.max_failures} and {record.losses.get(key, 0)} losses; "
             f"fetch failures {record.fetch_failures}; outcome of the report: {ended.report and ended.report.outcome}"
         )
 

@@ -1,10 +1,10 @@
 """Sessions over a network that delays, loses, cuts and resets.
 
-The transport around the real ``Session``: a dialer and a listener share a numbered session over one connection at a time.
-Within a connection frames arrive in order (loss is a late frame, as over TCP); a connection that breaks loses what was
-under way, frames of an old connection are worth nothing, and after the dialer has come back both sides send again what
-is not acknowledged, of which the receiver drops what it has. A session is over when its window has passed, when a queue is
-full, or when the other side does not know it.
+The transport around the real ``Session``: a dialer and a listener share a numbered session over one connection at a
+time. Within a connection frames arrive in order (loss is a late frame, as over TCP); a connection that breaks loses
+what was under way, frames of an old connection are worth nothing, and after the dialer has come back both sides send
+again what the other one lacks. A session is over when its window has passed, when a queue is full, or when the other
+side does not know it.
 """
 
 from __future__ import annotations
@@ -75,9 +75,20 @@ class Listener:
 class Dialer:
     """The dialling side: one session, come what may; afterwards its owner dials anew."""
 
-    def __init__(self, network: Network, process: Process, endpoint: str, hello: Any, handle: Callable[[Any], None],
-                 role: str, key: str, connect_timeout_s: float) -> None:
-        self.session = Session(network, process, endpoint, hello, handle, role, key, network.world.now + connect_timeout_s)
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        endpoint: str,
+        hello: Any,
+        handle: Callable[[Any], None],
+        role: str,
+        key: str,
+        connect_timeout_s: float,
+    ) -> None:
+        self.session = Session(
+            network, process, endpoint, hello, handle, role, key, network.world.now + connect_timeout_s
+        )
         network.dialers.add_session(self.session)
         process.call_in(0.0, self.session.attempt)
 
@@ -112,8 +123,17 @@ class Session:
         "last_arrival", "listener", "network", "noticed", "number", "opened", "over", "peer", "role", "sides", "wire",
     )  # fmt: skip
 
-    def __init__(self, network: Network, process: Process, endpoint: str, hello: Any, handle: Callable[[Any], None],
-                 role: str, key: str, deadline: float) -> None:
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        endpoint: str,
+        hello: Any,
+        handle: Callable[[Any], None],
+        role: str,
+        key: str,
+        deadline: float,
+    ) -> None:
         network.session_count += 1
         self.network = network
         self.number = network.session_count

@@ -1,8 +1,8 @@
 """Schedules: what one run of the simulator is made of. A seed makes one; a file keeps one.
 
-Faults strike at phases: the n-th time that a process is at the named place. ``CELLS`` are all pairs that can be simulated;
-consecutive seeds walk through them, each fault of a seed in another order, so that each is tried often and beside many
-others.
+Faults strike at phases: the n-th time that a process is at the named place. ``CELLS`` are all pairs that can be
+simulated; consecutive seeds walk through them, each fault of a seed in another order, so that each is tried often and
+beside many others.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ class Plan(NamedTuple):
 
     @property
     def scheduler_settings(self) -> SchedulerSettings:
-        return SchedulerSettings(task_timeout_s=self.task_timeout_s, speculation=self.speculation,
-                                 max_executors=self.wanted)
+        return SchedulerSettings(
+            task_timeout_s=self.task_timeout_s, speculation=self.speculation, max_executors=self.wanted
+        )
 
     def program(self, driver: str) -> Program:
         return make_program(driver, random.Random(f"{self.seed} {driver}"))
@@ -79,11 +80,12 @@ EVERYWHERE = (
     "power off", "disk full", "overflow", "clock step", "evict", "forget code",
 )  # fmt: skip
 SOMEWHERE = {"corrupt block": ("p5", "p6", "p7", "p8"), "lose block": ("p5", "p6", "p7", "p8"),
-             "kill master ": ("log",), "refuse fork": ("p1",)}
+             "kill master ": ("log", "give", "give", "give"), "cut driver ": ("give", "give", "give"),
+             "refuse fork": ("p1",)}  # fmt: skip
 CELLS = tuple((kind, phase) for kind in EVERYWHERE for phase in PHASES) + tuple(
     (kind, phase) for kind, phases in SOMEWHERE.items() for phase in phases
 )
-LIMITS = {"p1": 4, "p4": 3, "p5": 3, "p7": 2, "p9": 2, "p10": 1, "log": 6}
+LIMITS = {"p1": 4, "p4": 3, "p5": 3, "p7": 2, "p9": 2, "p10": 1, "log": 6, "give": 1}
 STOPS_S = (2.0, 6.0, 60.0)
 CUTS_S = (1.0, 4.0, 9.0, 25.0)
 TASK_FAULTS = ("raise", "die", "hang", "deaf hang", "slow")

@@ -12,19 +12,20 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from simspark.driver import watch
 from simspark.driver.block_directory import MapOutputs
 from simspark.driver.cluster import Membership
 from simspark.driver.dag_scheduler import DagScheduler
+from simspark.driver.demand import Demand
 from simspark.driver.dispatch import Dispatcher
 from simspark.driver.executor_pool import ExecutorPool
 from simspark.driver.scheduling import AnswerCommit
 from simspark.driver.service import Engine
 from simspark.driver.task_outcomes import Fault, TaskOutcomes
 from simspark.master.ledger import Ledger
-from simspark.master.registry import ExecutorLife, Worker, WorkerLife, Workers
+from simspark.master.registry import ExecutorLife, Executors, Worker, WorkerLife, Workers
 from simspark.master.workers import WorkerDesk
 from simspark.publib.machine import CancelTimer
-from simspark.publib.wire import messages
 from simspark.publib.wire.session import Session
 from simspark.worker.core import HEARTBEAT, Phase, WorkerCore
 from tests.sim.executor import SimExecutor
@@ -171,12 +172,12 @@ def drop_launch() -> Patches:
     """(10) A worker loses its second launch and nobody notices."""
     launch = WorkerCore._launch
 
-    def wrong(self: Any, now: float, specs: tuple[messages.ExecutorSpec, ...]) -> None:
+    def wrong(self: Any, *arguments: Any) -> None:
         self.launches = getattr(self, "launches", 0) + 1
         if self.launches != 2:
-            launch(self, now, specs)
+            launch(self, *arguments)
 
-    return [(WorkerCore, "_launch", wrong), (Ledger, "press", lambda _self: None)]
+    return [(WorkerCore, "_launch", wrong), (Executors, "pending", lambda _self: [])]
 
 
 def consume_in_arrival_order() -> Patches:
@@ -199,6 +200,17 @@ def leave_recovering() -> Patches:
     return [(WorkerDesk, "unheard", lambda _self: 0)]
 
 
+def use_attempt_id_again() -> Patches:
+    """(18) A task that is tried again gets the id of the attempt before."""
+    try_again = TaskOutcomes._try_again
+
+    def wrong(self: Any, running: Any) -> None:
+        try_again(self, running)
+        self._scheduler._next_task = max(1, self._scheduler._next_task - 1)
+
+    return [(TaskOutcomes, "_try_again", wrong)]
+
+
 def forget_replay() -> Patches:
     """(17) What was not acknowledged is not sent again after a reconnect."""
     resume = Session.resume
@@ -210,12 +222,36 @@ def forget_replay() -> Patches:
     return [(Session, "resume", wrong)]
 
 
+# ── bugs that the simulator has found; the schedules kept in schedules/ fail with them ────────────────────────────────
+
+
+def keep_draining() -> Patches:
+    """An executor that was asked back gets no tasks after the request was withdrawn."""
+    give_back = Demand._give_back_owed
+
+    def wrong(self: Any) -> None:
+        if self._owed:
+            give_back(self)
+
+    return [(Demand, "_give_back_owed", wrong)]
+
+
+def judge_after_oversleeping() -> Patches:
+    """A driver that was stopped itself times tasks out before it reads their reports."""
+    return [(watch, "OVERSLEPT_S", float("inf"))]
+
+
+FOUND: dict[str, Callable[[], Patches]] = {
+    "draining": keep_draining, "overslept": judge_after_oversleeping,
+}  # fmt: skip
+
+
 BUGS: dict[str, Callable[[], Patches]] = {
     "1": accept_old_incarnation, "2": accept_second_commit, "2 files": allow_every_commit, "3": skip_epoch_check,
     "4": report_before_rename, "5": forget_to_register_again, "5 driver": driver_forgets_to_register_again,
     "6": grant_on_late_worker, "7": forget_slot, "8": forget_parent_stage, "9": charge_loss, "10": drop_launch,
     "11": consume_in_arrival_order, "12": count_twice, "13": remove_from_one_index, "14": leave_recovering,
-    "17": forget_replay,
+    "17": forget_replay, "18": use_attempt_id_again,
 }  # fmt: skip
 
 
@@ -223,9 +259,6 @@ BUGS: dict[str, Callable[[], Patches]] = {
 def planted(name: str) -> Iterator[None]:
     """The named bug is there within the block."""
     with ExitStack() as stack:
-        for owner, attribute, wrong in BUGS[name]():
+        for owner, attribute, wrong in {**BUGS, **FOUND}[name]():
             stack.enter_context(patch.object(owner, attribute, wrong))
         yield
-
-
-

@@ -139,10 +139,30 @@ def make_program(name: str, draw: random.Random) -> Program:
     width, reducers = draw.randint(2, 4), draw.randint(2, 3)
     broadcast = draw.randint(1, 99) if draw.random() < 0.85 else 0
 
-    def work(stage: int, shuffle: int, partitions: int, parents: tuple[int, ...], rdd: int = -1, *, wide: int = 0,
-             broadcast: int = 0, save: bool = False) -> StageWork:
-        return StageWork(stage, shuffle, partitions, parents, rdd, wide, draw.randint(2, 40), broadcast, save,
-                         draw.random() < 0.3, draw.choice((0.002, 0.01, 0.05)))
+    def work(
+        stage: int,
+        shuffle: int,
+        partitions: int,
+        parents: tuple[int, ...],
+        rdd: int = -1,
+        *,
+        wide: int = 0,
+        broadcast: int = 0,
+        save: bool = False,
+    ) -> StageWork:
+        return StageWork(
+            stage,
+            shuffle,
+            partitions,
+            parents,
+            rdd,
+            wide,
+            draw.randint(2, 40),
+            broadcast,
+            save,
+            draw.random() < 0.3,
+            draw.choice((0.002, 0.01, 0.05)),
+        )
 
     stages = [
         work(0, -1, width, (), 1, broadcast=broadcast),
@@ -161,5 +181,6 @@ def make_program(name: str, draw: random.Random) -> Program:
         jobs.append(JobWork(3, (1, 5), tuple(range(reducers))))
     if draw.random() < 0.3:
         jobs.append(JobWork(4, (1, 2), (reducers - 1,)))
-    return Program(name, tuple(stages), tuple(jobs), draw.random() < 0.5, draw.random() < 0.5,
-                   draw.choice((1, 2, 4, 4)), 4)
+    return Program(
+        name, tuple(stages), tuple(jobs), draw.random() < 0.5, draw.random() < 0.5, draw.choice((1, 2, 4, 4)), 4
+    )

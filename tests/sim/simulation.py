@@ -68,7 +68,11 @@ class Simulation:
             f"{name}:{work.stage}".encode(): (program, work)
             for name, program in self._programs.items() for work in program.stages
         }  # fmt: skip
-        names = ["m", *(f"w{index}" for index in range(plan.workers)), *(f"d{index}" for index in range(len(plan.drivers)))]
+        names = [
+            "m",
+            *(f"w{index}" for index in range(plan.workers)),
+            *(f"d{index}" for index in range(len(plan.drivers))),
+        ]
         self.hosts = [Host(name, index) for index, name in enumerate(names)]
         self._disks = {host.name: RecordingDisk(self.renamed) for host in self.hosts}
         self.master: SimMaster | None = None
@@ -200,7 +204,9 @@ class Simulation:
         self.world.call_in(HEAL_AT_S, self._heal)
         if not self.world.run(DONE_BY_S, self._drivers_done):
             waiting = [driver for driver in self.drivers if driver.alive]
-            texts = [f"{driver.name}: jobs {sorted(driver.open_jobs)}, {driver.engine.waiting_text()}" for driver in waiting]
+            texts = [
+                f"{driver.name}: jobs {sorted(driver.open_jobs)}, {driver.engine.waiting_text()}" for driver in waiting
+            ]
             raise Stuck(f"not done after {self.world.now:.0f} s: {texts}")
         until = max(self.world.now, HEAL_AT_S) + CLEAN_IN_S
         while not self.world.run(min(until, self.world.now + 1.0), lambda: False):
@@ -247,8 +253,15 @@ def simulate(plan: Plan, *, traced: bool = False, simulation: type[Simulation] =
         import traceback
 
         violation = f"{type(error).__name__}: {error}\n" + "".join(traceback.format_exception(error)[-6:])
-    return Outcome(plan, violation, sim.world.now, sim.world.steps, sim.saboteur.hits, sim.network.counts,
-                   tuple(sim.world.trace or ()))
+    return Outcome(
+        plan,
+        violation,
+        sim.world.now,
+        sim.world.steps,
+        sim.saboteur.hits,
+        sim.network.counts,
+        tuple(sim.world.trace or ()),
+    )
 
 
 __all__ = ["File", "Outcome", "Simulation", "simulate"]

@@ -1,8 +1,8 @@
 """Simulated time, hosts and processes.
 
-One heap of moments; whatever happens is a call at a moment. A call belongs to a process: it is dropped when that process
-has died meanwhile, and waits while it is stopped. Random numbers come from one generator that the seed makes, and are
-drawn in the order of the heap: the same seed gives the same run, whatever the hashes of strings are.
+One heap of moments; whatever happens is a call at a moment. A call belongs to a process: it is dropped when that
+process has died meanwhile, and waits while it is stopped. Random numbers come from one generator that the seed makes,
+and are drawn in the order of the heap: the same seed gives the same run, whatever the hashes of strings are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
+
+MOST_STEPS = 100_000
 
 
 class Violation(AssertionError):
@@ -47,6 +49,7 @@ class Process:
         self.continued_at = -1e9
         self._stalled: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         world.processes[name] = self
+        world.note("start", name)
 
     def __repr__(self) -> str:
         return self.name
@@ -55,7 +58,7 @@ class Process:
         """Call in this process at a moment, if it then lives; later, when it is stopped then."""
         world = self.world
         world.sequence += 1
-        heappush(world.heap, (when if when > world.now else world.now, world.sequence, self, fn, args))
+        heappush(world.heap, (max(world.now, when), world.sequence, self, fn, args))
 
     def call_in(self, delay_s: float, fn: Callable[..., None], *args: Any) -> None:
         world = self.world
@@ -145,6 +148,8 @@ class World:
                     process._stalled.append((fn, args))
                     continue
             self.steps += 1
+            if self.steps > MOST_STEPS:
+                raise Stuck(f"{MOST_STEPS} steps and no end: the last is {fn} at {when:.4f}")
             fn(*args)
             if done():
                 return True
