@@ -76,6 +76,9 @@ class Watch:
         """The connection is back."""
         if executor.silent_since >= 0:
             self._pool.set_silent(executor, NEVER)
+            for running in executor.flight.values():
+                if running.is_cancelled:
+                    running.cancelled_at = self._turn.now
             self._scheduler.offer_soon()
 
     def find_late(self, worker: str) -> None:
@@ -113,6 +116,10 @@ class Watch:
     def _check_cancelled(self) -> None:
         grace = self._settings.cancel_grace_s
         for executor in self._pool.all():
+            if executor.silent_since >= 0:
+                if any(running.is_cancelled for running in executor.flight.values()):
+                    self._turn.arm(CANCELLED, self._turn.now + grace)
+                continue
             for running in executor.started():
                 if not running.is_cancelled:
                     continue
@@ -129,7 +136,7 @@ class Watch:
         limit = self._settings.task_timeout_s
         for executor in self._pool.all():
             for running in list(executor.started()):
-                if running.is_cancelled or running.started_at < 0:
+                if running.is_cancelled or running.started_at < 0 or executor.silent_since >= 0:
                     continue
                 if self._turn.now >= running.started_at + limit:
                     text = f"{name_of(running)} ran longer than {limit:g} s"
@@ -137,16 +144,20 @@ class Watch:
         self.watch_running()
 
     def watch_running(self) -> None:
-        """Have the timers of running tasks ring while there are any. At the end of a turn."""
+        """Have the timers of running tasks ring while there are any. At the end of a turn.
+
+        What a silent executor runs is not judged: it cannot hear nor tell. When it is back its reports come first.
+        """
         limit = self._settings.task_timeout_s
         if limit > 0 and not self._turn.is_armed(TIMEOUT):
             starts = [
                 running.started_at
-                for executor in self._pool.all() for running in executor.started()
+                for executor in self._pool.all() if executor.silent_since < 0 for running in executor.started()
                 if not running.is_cancelled and running.started_at >= 0
             ]  # fmt: skip
             if starts:
-                self._turn.arm(TIMEOUT, max(min(starts) + limit, self._turn.now))
+                due = min(starts) + limit
+                self._turn.arm(TIMEOUT, due if due > self._turn.now else self._turn.now + OVERSLEPT_S)
         if self._settings.speculation and not self._turn.is_armed(SLOW) and self._scheduler.sets():
             self._turn.arm(SLOW, self._turn.now + self._settings.speculation_interval_s)
 

@@ -50,7 +50,6 @@ class DriverRecord:
         self.fetch_failures: dict[int, int] = {}
         self.may_commit: dict[tuple[int, int], int] = {}
         self.saved: dict[tuple[int, int], int] = {}
-        self.kills: set[str] = set()
 
 
 class Judge:
@@ -119,6 +118,13 @@ class Judge:
             attempt.over = True
             record.losses[attempt.key] = record.losses.get(attempt.key, 0) + 1
 
+    def _give_up(self, record: DriverRecord, executor: str) -> None:
+        """The scheduler takes an executor that it has ended for lost at once."""
+        for task in record.running.pop(executor, ()):
+            attempt = record.attempts[task]
+            attempt.over = True
+            record.losses[attempt.key] = record.losses.get(attempt.key, 0) + 1
+
     def _effect(self, driver: SimDriver, record: DriverRecord, event: Any, effect: Any, *, fresh: bool) -> None:
         kind = type(effect)
         if kind is scheduling.Launch:
@@ -134,7 +140,7 @@ class Judge:
             self.sim.world.note("job", driver.name, effect.job, effect.outcome, effect.error, effect.text)
             driver.job_may_have_ended()
         elif kind is scheduling.KillExecutor:
-            record.kills.add(effect.executor)
+            self._give_up(record, effect.executor)
             self.sim.world.note("driver kills", effect.executor, effect.reason)
 
     def _launched(self, driver: SimDriver, record: DriverRecord, launch: scheduling.Launch) -> None:
@@ -226,8 +232,8 @@ class Judge:
         elif ended.error == "WorkerLost" and record.losses.get(key, 0) >= program.max_losses:
             return
         self.violate(
-            f"{driver.name}: job {work.job} {ended.outcome}: {ended.error} {ended.text!r} at stage and partition {key}, "
-            f"after {record.raises.get(key, 0)} raises of {program.max_failures} and {record.losses.get(key, 0)} losses; "
+            f"{driver.name}: job {work.job} {ended.outcome}: {ended.error} {ended.text!r} at (stage, partition) {key}: "
+            f"{record.raises.get(key, 0)} raises of {program.max_failures} and {record.losses.get(key, 0)} losses; "
             f"fetch failures {record.fetch_failures}; outcome of the report: {ended.report and ended.report.outcome}"
         )
 

@@ -38,3 +38,28 @@ def test_it_judges_a_little_later_when_nothing_speaks_for_the_task(core):
 
 def test_a_timer_that_rings_in_time_judges_at_once(core):
     assert ends(core.handle(TIMEOUT_S, TimerFired("timeout"))) == ["failed"]
+
+
+def test_a_task_of_a_silent_executor_is_not_judged_until_it_is_back(core):
+    core.handle(20.0, scheduling.ExecutorSilent("e1"))
+    effects = core.handle(TIMEOUT_S, TimerFired("timeout"))
+    assert not ends(effects) and not any(getattr(effect, "name", "") == "timeout" for effect in effects)
+    effects = core.handle(31.0, scheduling.ExecutorHeard("e1"))
+    assert [effect.when for effect in effects if getattr(effect, "name", "") == "timeout"] == [32.0]
+    assert ends(core.handle(31.5, scheduling.Reported("e1", (OK,)))) == ["succeeded"]
+
+
+def test_an_executor_that_cannot_hear_a_cancellation_is_not_killed_for_not_stopping():
+    core = SchedulerCore(SchedulerSettings())
+    core.handle(0.0, scheduling.ExecutorJoined("e1", "w1", "h1", 1))
+    core.handle(0.0, scheduling.SubmitJob(JobSpec(0, (StageSpec(0, -1, 1, ()),), (0,))))
+    core.handle(1.0, scheduling.ExecutorSilent("e1"))
+    core.handle(1.5, scheduling.CancelJob(0, "asked"))
+    assert not kills(core.handle(3.5, TimerFired("cancelled")))
+    core.handle(4.0, scheduling.ExecutorHeard("e1"))
+    assert not kills(core.handle(5.5, TimerFired("cancelled")))
+    assert kills(core.handle(6.0, TimerFired("cancelled"))) == ["e1"]
+
+
+def kills(effects):
+    return [effect.executor for effect in effects if isinstance(effect, scheduling.KillExecutor)]
