@@ -238,7 +238,16 @@ def keep_draining() -> Patches:
 
 def judge_after_oversleeping() -> Patches:
     """A driver that was stopped itself times tasks out before it reads their reports."""
-    return [(watch, "OVERSLEPT_S", float("inf"))]
+
+    def wrong(self: Any) -> None:
+        for executor in self._pool.all():
+            for running in list(executor.started()):
+                late = self._turn.now >= running.started_at + self._settings.task_timeout_s
+                if running.started_at >= 0 and late and not running.is_cancelled:
+                    self._outcomes.fail_attempt(running, "JobFailed", "ran too long")
+        self.watch_running()
+
+    return [(watch, "JUDGES", frozenset()), (watch.Watch, "_check_timeouts", wrong)]
 
 
 FOUND: dict[str, Callable[[], Patches]] = {
