@@ -84,7 +84,11 @@ class Application:
 
         self.engine = self._make_engine(backend)
         context = zmq.Context()
-        listener = Listener(context, f"ipc://{self.directory.path}/driver", local_identity("driver"), None, None)
+        try:
+            listener = Listener(context, f"ipc://{self.directory.path}/driver", local_identity("driver"), None, None)
+        except BaseException:
+            backend.stop()
+            raise
         self.engine.listen(listener)
         for owner in (DRIVER, WORKER):
             self.engine.add_owner(Owner(owner, self.directory.path, self.directory.token, "", ""))
@@ -99,11 +103,12 @@ class Application:
 
         access, close = self._cluster_access(master)
         self._close = [close]
+        backend = ClusterBackend(access, self.settings, self.directory, self._clock, self._nonce_secret, name)
         try:
-            backend = ClusterBackend(access, self.settings, self.directory, self._clock, self._nonce_secret, name)
             self.engine = self._make_engine(backend)
             backend.start(self.engine)
         except BaseException:
+            self.engine.stop()
             close()
             raise
         self.id = backend.application
@@ -133,7 +138,7 @@ class Application:
             limits = limits._replace(idle_release_s=0.0)  # nobody else could use them, and none would come back
         engine = Engine(self._clock, SchedulerCore(limits), backend, self._updates, self._executor_settings,
                         self._nonce_secret, self.files.remove)
-        self._watchers = Watchers(engine.loop, self._clock, self.settings, self.id)
+        self._watchers = Watchers(engine.loop, self._clock, self.settings, self.id, engine.waiting_text)
         engine.sinks.append(self._watchers.handle)
         return engine
 

@@ -8,6 +8,7 @@ listener lets in is what grants have named.
 from __future__ import annotations
 
 import getpass
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from simspark.publib.blocks.fetch import BlockFetcher
 from simspark.publib.blocks.segments import decode_inline
 from simspark.publib.blocks.server import BlockServer
 from simspark.publib.clock import Clock
-from simspark.publib.errors import BlockError, FetchFailed
+from simspark.publib.errors import AccessRefused, BlockError, FetchFailed, NoMaster, SimsparkError
 from simspark.publib.service import Loop
 from simspark.publib.template_client import TemplateClient
 from simspark.publib.wire import messages
@@ -66,7 +67,7 @@ class ClusterBackend:
         self._nonce_secret = nonce_secret
         self._name = name
         self._janitor = TemplateClient()
-        self._janitor.start(directory.path)
+        self._endpoints: list[Listener | Dialer] = []
         self._context = zmq.Context()
         self._server = new_pair()
         self._executor_keys = new_pair()
@@ -84,10 +85,10 @@ class ClusterBackend:
     def start(self, engine: Engine) -> None:
         """Listen, serve, register; returns when the master has answered. Raises what kept it from that."""
         self._engine = engine
+        self._janitor.start(self._directory.path)
         host = self._bind_host()
         authenticator = _Authenticator()
-        listener = Listener(self._context, f"tcp://{host}:{self._settings.driver_port}", self._me, self._server,
-                            authenticator)
+        listener = self._listen(host, self._settings.driver_port, authenticator)
         self._serve_blocks(host, authenticator)
         sessions = WorkerSessions(listener.send, listener.accept, listener.refuse, listener.close_peer)
         self._membership = Membership(
@@ -103,7 +104,23 @@ class ClusterBackend:
         engine.loop.post(self._membership.redial)
         self._registered.wait()
         if self._membership.refused is not None:
-            raise error_for(self._membership.refused)
+            raise self._refusal(error_for(self._membership.refused))
+
+    def _refusal(self, error: SimsparkError) -> SimsparkError:
+        """The same error with what the user can do about it."""
+        url = "simspark://" + ",".join(self._access.addresses)
+        why = re.sub(r"^tcp://[^ ]*: ", "", str(error))
+        if isinstance(error, NoMaster):
+            return NoMaster(
+                f"No simspark master at {url}: {why}. Start one: simspark-master start · or run locally: "
+                f'SparkContext("local[2]"). (SS201)'
+            )
+        if isinstance(error, AccessRefused):
+            return AccessRefused(
+                f"The master at {url} does not know this key: {why}. On its machine: simspark keys issue "
+                "--role driver · and set the token that it prints as SIMSPARK_TOKEN here. (SS202)"
+            )
+        return error
 
     @property
     def application(self) -> str:
@@ -125,9 +142,13 @@ class ClusterBackend:
             host = _address_towards(self._access.addresses[0])
         return f"tcp://{host}:{port}"
 
+    def _listen(self, host: str, port: int, authenticator: _Authenticator) -> Listener:
+        listener = Listener(self._context, f"tcp://{host}:{port}", self._me, self._server, authenticator)
+        self._endpoints.append(listener)
+        return listener
+
     def _serve_blocks(self, host: str, authenticator: _Authenticator) -> None:
-        listener = Listener(self._context, f"tcp://{host}:{self._settings.block_port}", self._me, self._server,
-                            authenticator)
+        listener = self._listen(host, self._settings.block_port, authenticator)
         server = BlockServer(listener, self._directory_of)
         self._blocks_loop.add(listener, server.handle)
         self.owner = self.owner._replace(endpoint=self._advertised(listener.endpoint), server_key=self._server.public)
@@ -157,9 +178,11 @@ class ClusterBackend:
         loop = self._engine.loop
         if self._master is not None:
             loop.remove(self._master)
+            self._endpoints.remove(self._master)
         address = self._access.addresses[attempt % len(self._access.addresses)]
         self._master = Dialer(self._context, f"tcp://{address}", self._me, registration, self._access.keys,
                               MASTER_TIMEOUT_S)
+        self._endpoints.append(self._master)
         loop.add(self._master, self._membership.handle_master)
 
     def _call_later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
@@ -190,10 +213,12 @@ class ClusterBackend:
         self._membership.finish()
 
     def stop(self) -> None:
-        """End the block server and the sockets. After the loop has ended."""
+        """End the block server and the sockets, also those of a start that failed. After the loop has ended."""
         if self._blocks_thread.is_alive():
             self._blocks_loop.stop()
             self._blocks_thread.join(5)
+        for endpoint in self._endpoints:
+            endpoint.close()
         self._context.term()
         self._janitor.close()
 
@@ -217,8 +242,11 @@ def _address_towards(address: str) -> str:
     import socket
 
     host, _, port = address.rpartition(":")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((host, int(port)))
-        found: str = probe.getsockname()[0]
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, int(port)))
+            found: str = probe.getsockname()[0]
+    except OSError:  # no such name, or no way there: dialling it will say which
+        return LOOPBACK
     return found
 

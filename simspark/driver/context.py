@@ -17,6 +17,7 @@ from simspark.driver.master_url import LocalClusterMaster, parse_master
 from simspark.driver.node import Node
 from simspark.driver.rdd.sources import Sources
 from simspark.driver.stages import compile_job
+from simspark.driver.user_errors import action
 from simspark.publib.errors import ConfigError, ContextStopped, NotSerializable
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import Sink
@@ -51,6 +52,7 @@ class SparkContext(Sources):
     _active: ClassVar[SparkContext | None] = None
     _lock: ClassVar[threading.RLock] = threading.RLock()
 
+    @action
     def __init__(self, master: str | None = None, appName: str | None = None, sparkHome: str | None = None,
                  pyFiles: Sequence[str] | None = None, environment: dict[str, str] | None = None, batchSize: int = 0,
                  serializer: Any = None, conf: SparkConf | None = None) -> None:

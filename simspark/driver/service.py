@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from simspark.driver import scheduling
@@ -27,6 +28,7 @@ from simspark.publib.wire.nonce import executor_nonce
 from simspark.publib.wire.transport import Listener
 
 STOP_S = 5.0
+ANSWER_S = 1.0
 DRIVER = "driver"
 
 
@@ -103,8 +105,15 @@ class Engine:
         self._backend.stop()
 
     def waiting_text(self) -> str:
-        """What the jobs wait for, for people. Any thread: reads only."""
-        return self.core.waiting_text()
+        """What the jobs wait for, for people. Any thread; "" when the loop does not answer."""
+        if threading.current_thread() is self._thread:
+            return self.core.waiting_text()
+        answer: SimpleQueue[str] = SimpleQueue()
+        self.loop.post(lambda: answer.put(self.core.waiting_text()))
+        try:
+            return answer.get(timeout=ANSWER_S)
+        except Empty:
+            return ""
 
     # ── what happens, in the loop ────────────────────────────────────────────────────────────────────────────────
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from simspark.driver.conf import DriverSettings, terminal_is_plain
@@ -17,7 +18,9 @@ from simspark.publib.service import Loop
 
 PRINTED_LINES_PER_S = 100
 EVENT_LOGS_KEPT = 16
-TICK = "progress"
+TICK, WAITING = "progress", "waiting"
+WAITING_AFTER_S = 2.0
+WAITING_AGAIN_S = 5.0
 
 
 class ForwardedPrints:
@@ -57,8 +60,12 @@ class ForwardedPrints:
 class Watchers:
     """Takes every event once. Of the loop's thread alone."""
 
-    def __init__(self, loop: Loop, clock: Clock, settings: DriverSettings, application: str) -> None:
+    def __init__(self, loop: Loop, clock: Clock, settings: DriverSettings, application: str,
+                 waiting_text: Callable[[], str]) -> None:
         self._loop = loop
+        self._waiting_text = waiting_text
+        self._said = ""
+        self._quiet = settings.progress == "off"
         self._clock = clock
         mode = progress_mode(settings.progress, sys.stderr, terminal_is_plain())
         self._progress = ProgressLine(clock, sys.stderr, mode, terminal_columns)
@@ -74,6 +81,7 @@ class Watchers:
             self._progress.handle(event)
             if isinstance(event, events.JobStarted):
                 self._tick()
+                self._loop.call_at(WAITING, self._clock.now() + WAITING_AFTER_S, self._say_what_it_waits_for)
         if self._log is not None:
             self._log.add(event)
 
@@ -83,6 +91,17 @@ class Watchers:
         self._prints.say_left_out()
         if self._log is not None:
             self._log.close()
+
+    def _say_what_it_waits_for(self) -> None:
+        """A job that waits for executors says so, and again when the reason has changed."""
+        text = self._waiting_text()
+        if not text or self._quiet:
+            return
+        if text != self._said:
+            self._said = text
+            self._progress.wipe()
+            sys.stderr.write(text + "\n")
+        self._loop.call_at(WAITING, self._clock.now() + WAITING_AGAIN_S, self._say_what_it_waits_for)
 
     def _tick(self) -> None:
         wait_s = self._progress.tick()

@@ -1,9 +1,9 @@
 """Starts and ends executors for the worker daemon, and keeps the directories that their files are in.
 
 All of it lies below one directory of this worker process, ``<work_dir>/worker-<pid>``, which the template removes when
-the worker ends, however that comes; what a crash of both leaves, the next start sweeps. Logs are beside it and stay.
-The secrets of an executor travel through the template's pipe and by fork: no argument list, environment or file has
-them.
+the worker ends, however that comes; what a crash of both leaves, the next start sweeps. Logs are elsewhere, and the
+newest of them stay. The secrets of an executor travel through the template's pipe and by fork: no argument list,
+environment or file has them.
 
 The loop's alone: all calls come from its thread, and ``on_event`` is called there.
 """
@@ -26,15 +26,15 @@ LOGS_KEPT = 200
 class Launcher:
     """This worker's executors and their directories. Each executor that is started ends in one ExecutorExited."""
 
-    def __init__(self, loop: Loop, work_dir: str,
+    def __init__(self, loop: Loop, work_dir: str, log_dir: str,
                  on_event: Callable[[ExecutorStarted | ExecutorExited], None]) -> None:
         self._loop = loop
         self._on_event = on_event
         os.makedirs(work_dir, 0o700, exist_ok=True)
         sweep_dead(work_dir)
         self._root = AppDirectory.create(work_dir, f"worker-{os.getpid()}")
-        self._log_dir = os.path.join(work_dir, "logs")
-        os.makedirs(self._log_dir, 0o700, exist_ok=True)
+        self._log_dir = log_dir
+        os.makedirs(log_dir, 0o700, exist_ok=True)
         self._directories: dict[str, AppDirectory] = {}
         self._template = TemplateClient()
         self._fd = -1

@@ -136,7 +136,7 @@ class WorkerService:
         self._dialers: dict[str, Dialer] = {}
         self._events: deque[Any] = deque()
         self._deciding = False
-        self._launcher = _launcher(loop, config.work_dir, self._deliver)
+        self._launcher = _launcher(loop, config, self._deliver)
         master_host = masters[0].removeprefix("tcp://").rpartition(":")[0]
         self._host = addresses.advertised(config.host, config.advertised_host, master_host)
         port = addresses.port_of(listener.endpoint)
@@ -318,9 +318,10 @@ class WorkerService:
             log.warning("cannot remove files of %s: %s", application, error)
 
 
-def _launcher(loop: Loop, work_dir: str, deliver: Any) -> Launcher:
+def _launcher(loop: Loop, config: WorkerConfig, deliver: Any) -> Launcher:
+    work_dir = config.work_dir
     try:
-        return Launcher(loop, work_dir, deliver)
+        return Launcher(loop, work_dir, os.path.join(config.log_dir, "executors"), deliver)
     except StorageFault:
         raise
     except OSError as error:
