@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -144,6 +145,15 @@ def test_killed_driver_leaves_nothing(master: str, scratch: Path, tmp_path: Path
     wait_until(lambda: not leftovers(scratch), "all files to be removed", 10)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a terminal: who runs the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_cancels_the_job_and_keeps_the_context(sc: SparkContext, tmp_path: Path) -> None:
     def slow(number: int) -> int:
         (tmp_path / str(number)).touch()
