@@ -11,14 +11,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from simspark import SparkConf, SparkContext
 from simspark.driver.local_cluster import LocalCluster
 from simspark.driver.master_url import LocalClusterMaster
 
-from .conftest import wait_until
-from .test_faults import EXPECTED, two_stage_job
+from .conftest import simspark_processes, wait_until
+from .test_faults import EXPECTED, process_ids, two_stage_job
 
 pytestmark = pytest.mark.cluster
 
@@ -92,18 +93,42 @@ def test_driver_stopped_while_the_master_is_down_frees_its_executors(cluster: Lo
         assert sc.parallelize(range(100), 4).sum() == 4950
 
 
-def test_stopped_worker_for_two_seconds_is_no_event(cluster: LocalCluster, tmp_path: Path) -> None:
+def pause(process: int, seconds: float) -> None:
+    """Stop a process and let it go on."""
+    os.kill(process, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(process, signal.SIGCONT)
+
+
+def test_worker_stopped_for_a_moment_is_no_event(cluster: LocalCluster, tmp_path: Path) -> None:
     with SparkContext(conf=conf()) as sc:
-        process = cluster.workers[0].pid
-
-        def pause() -> None:
-            os.kill(process, signal.SIGSTOP)
-            time.sleep(2)
-            os.kill(process, signal.SIGCONT)
-
-        pauser = when_started(tmp_path, 2, pause)
+        before = process_ids(sc)
+        pauser = when_started(tmp_path, 2, lambda: pause(cluster.workers[0].pid, 1))
         assert two_stage_job(sc, tmp_path) == EXPECTED
         pauser.join()
+        assert process_ids(sc) == before
+
+
+def test_worker_stopped_until_it_is_dead_comes_back_with_nothing_of_the_old(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    with SparkContext(conf=conf()) as sc:
+        before = process_ids(sc)
+        pauser = when_started(tmp_path, 2, lambda: pause(cluster.workers[0].pid, 7))
+        assert two_stage_job(sc, tmp_path) == EXPECTED
+        pauser.join()
+        wait_until(lambda: len(process_ids(sc)) == 2, "two executors again")
+        assert len(set(before) & set(process_ids(sc))) == 1
+        assert sc.parallelize(range(100), 4).sum() == 4950
+
+
+def test_executor_stopped_for_two_seconds_is_no_event(scratch: Path, tmp_path: Path) -> None:
+    with SparkContext("local[2]") as sc:
+        before = process_ids(sc)
+        pauser = when_started(tmp_path, 2, lambda: pause(before[0], 2))
+        assert two_stage_job(sc, tmp_path) == EXPECTED
+        pauser.join()
+        assert process_ids(sc) == before
 
 
 @pytest.mark.parametrize("cluster", [0], indirect=True)
@@ -160,3 +185,21 @@ def test_an_idle_program_that_holds_everything_lets_another_start(cluster: Local
             assert second.communicate(timeout=60)[0].split() == ["500500"]
         assert time.monotonic() - before < 15 + 5
         first.communicate(timeout=30)
+
+
+def test_killed_program_leaves_nothing_on_the_workers(cluster: LocalCluster, tmp_path: Path, scratch: Path) -> None:
+    with start_program(tmp_path, "1", "stay") as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "500500\n"
+        assert list(scratch.glob("c/*/worker-*/app-*"))
+        program.kill()
+    wait_until(lambda: not list(scratch.glob("c/*/worker-*/app-*")), "the application's files to go", 10)
+    wait_until(lambda: executors_of(scratch) == 0, "its executors to end", 10)
+
+
+def executors_of(scratch: Path) -> int:
+    """Executors: the children of templates."""
+    templates = {
+        int(line.split()[0]) for line in simspark_processes(scratch) if "simspark.worker.template" in line
+    }
+    return sum(1 for pid in templates if psutil.pid_exists(pid) and psutil.Process(pid).ppid() in templates)
