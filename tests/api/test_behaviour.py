@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import traceback
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import simspark
 from simspark import StorageLevel
 from simspark.driver.rdd.sources import slice_bounds
 from simspark.publib.errors import NotSerializable, UserError
@@ -185,7 +187,8 @@ def test_errors_show_one_frame_of_ours(sc: Any) -> None:
     with pytest.raises(ValueError, match="RDD is empty") as caught:
         sc.parallelize([]).first()
     frames = traceback.extract_tb(caught.value.__traceback__)
-    assert [frame.name for frame in frames if "/simspark/" in frame.filename] == ["first"]
+    package = os.path.dirname(simspark.__file__) + os.sep
+    assert [frame.name for frame in frames if frame.filename.startswith(package)] == ["first"]
 
 
 def test_debug_string_draws_stages(here: HereContext) -> None:
