@@ -161,6 +161,15 @@ def _flags_path(place: Place) -> str:
     return os.path.join(place.state_dir, place.name + ".flags")
 
 
+def master_here(settings: Settings) -> str:
+    """The address of the master that runs on this machine; nothing when none does."""
+    from simspark.publib.daemon import find, read_state
+
+    place = place_of("master", settings)
+    state = read_state(place) if find(place) else None
+    return state.url if state else ""
+
+
 def port_owner(port: int) -> str:
     """Who listens on a port of this machine, as "postgres (pid 913)"; "another program" when nobody can tell."""
     import psutil

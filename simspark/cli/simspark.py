@@ -130,12 +130,9 @@ def demo(*, integers: int) -> int:
 def _cluster_url(flags: dict[str, Any] | None = None) -> str:
     """The cluster that is meant when none is named: SIMSPARK_MASTER, this machine's master, the setting."""
     from simspark.publib.config import surroundings
-    from simspark.publib.daemon import find, read_state
 
     settings = choose(flags or {}).settings
-    place = daemons.place_of("master", settings)
-    state = read_state(place) if find(place) else None
-    return surroundings().master or (state.url if state else settings["worker.master"])
+    return surroundings().master or daemons.master_here(settings) or settings["worker.master"]
 
 
 def main() -> None:

@@ -172,7 +172,12 @@ def _no_master(outcome: StartFailed | Any, chosen: Chosen) -> bool:
 
 
 def _choose(master_url: str | None, flags: dict[str, Any]) -> Chosen:
-    return choose({**flags, "worker__master": master_url} if master_url else flags)
+    """The settings under these flags; where nothing names a master, the one that runs on this machine is meant."""
+    chosen = choose({**flags, "worker__master": master_url} if master_url else flags)
+    if chosen.settings.source("worker.master") != "default":
+        return chosen
+    here = daemons.master_here(chosen.settings)
+    return choose({**flags, "worker__master": here}) if here else chosen
 
 
 def _instances(chosen: Chosen) -> list[str]:

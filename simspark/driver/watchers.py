@@ -116,6 +116,7 @@ def _event_log(settings: DriverSettings, application: str, clock: Clock) -> Any:
     if not directory:
         from simspark.publib.config import surroundings
 
-        directory = os.path.join(surroundings().state_home, "events")
+        around = surroundings()
+        directory = os.path.join(around.variables.get("SIMSPARK_PATHS_STATE") or around.state_home, "events")
     prune_event_logs(directory, EVENT_LOGS_KEPT * settings.event_log_max_bytes)
     return EventLog(directory, application, clock, settings.event_log_max_bytes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +25,10 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.name for example in EXAMPLES])
-def test_example_gives_what_it_shows(example: doctest.DocTest, sc: Any) -> None:
+def test_example_gives_what_it_shows(
+    example: doctest.DocTest, sc: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     broadcasts = "broadcast" in example.name and type(sc).__name__ == "HereContext"
     if broadcasts:
         pytest.skip("broadcasts are read by executors")

@@ -142,7 +142,10 @@ def check_ipc(endpoint: str) -> None:
     """Refuse a path that is too long for a socket, or a directory that others may enter."""
     path = endpoint.removeprefix("ipc://")
     if len(os.fsencode(path)) >= IPC_PATH_LIMIT_BYTES:
-        raise ConfigError(f"the path of a socket must be under {IPC_PATH_LIMIT_BYTES} bytes: {path}")
+        raise ConfigError(
+            f"The path of a socket must be under {IPC_PATH_LIMIT_BYTES} bytes: {path}\n"
+            "Set SIMSPARK_LOCAL_DIR to a directory with a shorter name, such as /tmp."
+        )
     directory = os.path.dirname(path)
     try:
         found = os.stat(directory)

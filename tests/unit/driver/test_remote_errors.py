@@ -20,7 +20,7 @@ from simspark.publib.wire.messages import Failure, Frame, TaskReport
 
 pytestmark = pytest.mark.unit
 
-PARSE = Frame("/srv/wordcount.py", "parse", 7, 7, 11, 34, '    return int(line.split(",")[1])')
+PARSE = Frame("/srv/wordcount.py", "parse", 7, 7, 11, 34, '    return int(line.split(",")[1]) + 1')
 SPEC = JobSpec(3, (StageSpec(3, -1, 4, ()),), (0, 1, 2, 3), max_failures=4)
 
 
@@ -47,11 +47,9 @@ def test_user_error_arrives_as_its_own_type_with_the_remote_frame_marked() -> No
     assert type(error) is ValueError
     lines = shown(error).splitlines()
     at = lines.index('  File "/srv/wordcount.py", line 7, in parse')
-    assert lines[at + 1 : at + 4] == [
-        '    return int(line.split(",")[1])',
-        "           ^^^^^^^^^^^^^^^^^^^^^^^",
-        "ValueError: invalid literal",
-    ]
+    assert lines[at + 1] == '    return int(line.split(",")[1]) + 1'
+    assert lines[at + 2].replace("~", "^") == "           ^^^^^^^^^^^^^^^^^^^^^^^"  # 3.13 marks a name with ~
+    assert lines[at + 3] == "ValueError: invalid literal"
 
 
 def test_notes_name_task_element_operation_and_the_other_failures() -> None:
