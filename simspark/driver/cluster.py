@@ -56,6 +56,7 @@ class Membership:
         self._grants: dict[str, Grant] = {}
         self._given_back: set[str] = set()
         self._worker_peers: dict[str, str] = {}
+        self._worker_keys: dict[str, str] = {}
         self._incarnations: dict[str, int] = {}
         self._wanted = 0
         self._registered = False
@@ -102,7 +103,7 @@ class Membership:
         """Who may connect to the driver: its own executors, and workers that grants have named. Any thread."""
         if public_key == self._registration.executor_public:
             return f"executor:{self.application}"
-        if any(grant.worker_key == public_key for grant in list(self._grants.values())):
+        if public_key in list(self._worker_keys.values()):
             return "worker"
         return None
 
@@ -146,6 +147,7 @@ class Membership:
     def _take_grant(self, grant: Grant) -> None:
         self._grants[grant.executor] = grant
         self._incarnations[grant.worker] = grant.incarnation
+        self._worker_keys[grant.worker] = grant.worker_key  # kept when the executors go: their files are still there
         self._news.expect(grant.executor, grant.worker, grant.host)
 
     def _end_executor(self, ended: messages.ExecutorExit) -> None:
@@ -163,6 +165,7 @@ class Membership:
 
     def _lose_worker(self, worker: str) -> None:
         self._incarnations.pop(worker, None)
+        self._worker_keys.pop(worker, None)
         for executor in [name for name, grant in self._grants.items() if grant.worker == worker]:
             del self._grants[executor]
             self._given_back.discard(executor)
@@ -207,9 +210,7 @@ class Membership:
         return False
 
     def _join_worker(self, peer: str, role: str, key: str, hello: messages.WorkerHello) -> None:
-        granted = any(
-            grant.worker == hello.worker and grant.worker_key == key for grant in self._grants.values()
-        )
+        granted = self._worker_keys.get(hello.worker) == key
         if role != "worker" or not granted or hello.owner.owner != hello.worker:
             self._sessions.refuse(peer, "access_refused", "this worker hosts nothing of the application")
             return

@@ -21,10 +21,14 @@ class Driver:
 
     def __init__(self):
         self.sent, self.dialled, self.timers = [], [], {}
+        self.accepted, self.refused, self.closed, self.told, self.owners = [], [], [], [], []
         link = MasterLink(self.sent.append, lambda registration, _attempt: self.dialled.append(registration))
-        sessions = WorkerSessions(*(lambda *_: None for _ in range(4)))
+        sessions = WorkerSessions(
+            lambda peer, message: self.told.append((peer, message)), self.accepted.append,
+            lambda peer, code, _text: self.refused.append((peer, code)), self.closed.append,
+        )  # fmt: skip
         first = messages.RegisterApplication("n", "u", "", "e", "k", "x", b"", b"s", 1, 0, 0, {}, "spread", ())
-        self.membership = Membership(first, News(), link, sessions, lambda _owner: None, self._timer)
+        self.membership = Membership(first, News(), link, sessions, self.owners.append, self._timer)
         self.hear(messages.ApplicationRegistered("app-1-1", 1, ()))
         self.hear(messages.ExecutorsGranted(GRANTS))
 
@@ -60,3 +64,61 @@ def test_giving_back_while_the_master_is_away_counts_as_well(driver):
     driver.membership.end(("a/2",), "")
     driver.timers.pop("redial-master")()
     assert driver.dialled[-1].executors == ("a/1",)
+
+
+OWNER = messages.Owner("w1", "/files", "token", "tcp://h1:1", "key")
+
+
+def hello(worker="w1", incarnation=1, owner=OWNER):
+    return messages.WorkerHello(worker, incarnation, "h1", owner)
+
+
+def join(driver, peer="p1", role="worker", key="key", says=None):
+    return driver.membership.handle_worker(machine.PeerJoined(peer, role, key, says or hello()))
+
+
+def test_a_worker_that_a_grant_named_is_let_in_and_its_files_are_known(driver):
+    assert join(driver)
+    assert (driver.accepted, driver.refused, driver.owners) == (["p1"], [], [OWNER])
+
+
+@pytest.mark.parametrize("wrong", [
+    {"key": "another"},
+    {"role": "executor:app-1-1"},
+    {"says": hello("w2", 1, OWNER._replace(owner="w2"))},
+    {"says": hello(owner=OWNER._replace(owner="driver"))},
+])  # fmt: skip
+def test_nobody_else_is_and_nobody_speaks_for_another(driver, wrong):
+    join(driver, **wrong)
+    assert (driver.accepted, driver.owners) == ([], [])
+    assert driver.refused == [("p1", "access_refused")]
+
+
+def test_a_worker_of_an_older_incarnation_is_refused(driver):
+    driver.hear(messages.ExecutorsGranted((messages.Grant("a/3", "w1", 2, "key", "h1"),)))
+    join(driver)
+    assert driver.refused == [("p1", "old_incarnation")]
+
+
+def test_a_worker_keeps_its_way_in_when_the_last_executor_has_gone_for_its_files_are_needed(driver):
+    exits = tuple(messages.ExecutorExit(grant.executor, 0, 0, 0, "") for grant in GRANTS)
+    driver.hear(messages.ExecutorsGone(exits))
+    assert driver.membership.role_of("key") == "worker"
+    join(driver)
+    assert driver.accepted == ["p1"]
+
+
+def test_a_dead_worker_loses_it_and_its_session_is_closed(driver):
+    join(driver)
+    driver.hear(messages.WorkersChanged((messages.WorkerState("w1", 1, "dead"),)))
+    assert driver.closed == ["p1"]
+    assert driver.membership.role_of("key") is None
+    join(driver, peer="p2")
+    assert driver.refused == [("p2", "access_refused")]
+
+
+def test_executors_end_through_their_worker_even_when_the_master_is_away(driver):
+    join(driver)
+    driver.membership.handle_master(machine.PeerLost("", "expired: away"))
+    driver.membership.end(("a/1",), "it hangs")
+    assert driver.told == [("p1", messages.KillExecutors(("a/1",), "it hangs"))]
