@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
+from simspark.driver import scheduling
 from simspark.driver.conf import DriverSettings
 from simspark.driver.core import SchedulerCore
 from simspark.driver.dispatch import INLINE_PROGRAM_BYTES
@@ -135,7 +136,8 @@ class Application:
     def _make_engine(self, backend: Any) -> Engine:
         limits = scheduler_settings(self.settings)
         if isinstance(self._master, LocalMaster):
-            limits = limits._replace(idle_release_s=0.0)  # nobody else could use them, and none would come back
+            # nobody else could use them, none would come back, and none are elsewhere
+            limits = limits._replace(idle_release_s=0.0, elsewhere_wait_s=0.0)
         engine = Engine(self._clock, SchedulerCore(limits), backend, self._updates, self._executor_settings,
                         self._nonce_secret, self.files.remove)
         self._watchers = Watchers(engine.loop, self._clock, self.settings, self.id, engine.waiting_text)
@@ -168,9 +170,10 @@ class Application:
         codes = self._codes(compiled)
         values: dict[int, Any] = {}
         lost: FetchFailed | None = None
-        for _ in range(REFETCH_ROUNDS):
+        for rerun in range(REFETCH_ROUNDS):
             missing = tuple(part for part in dict.fromkeys(partitions) if part not in values)
-            job = self._run_once(self._spec(compiled, missing, name, site, properties), codes, properties, compiled)
+            spec = self._spec(compiled, missing, name, site, properties)._replace(rerun=rerun)
+            job = self._run_once(spec, codes, properties, compiled)
             lost = self._decode(job, values)
             if lost is None:
                 return [values[part] for part in partitions]
@@ -224,9 +227,10 @@ class Application:
         return job
 
     def _decode(self, job: RunningJob, values: dict[int, Any]) -> FetchFailed | None:
-        """Read the results that can be read; the fault of the last that cannot."""
+        """Read the results that can be read; the fault of the last that cannot. The scheduler hears who kept those."""
         lost = None
         in_files = False
+        out_of_reach: dict[str, str] = {}
         for partition in job.spec.partitions:
             accepted = job.results[partition]
             in_files = in_files or bool(accepted.report.name)
@@ -234,6 +238,9 @@ class Application:
                 values[partition] = self._results.read(accepted)
             except FetchFailed as error:
                 lost = error
+                out_of_reach[accepted.worker] = str(error)
+        for worker, cause in out_of_reach.items():
+            self.engine.post(scheduling.ResultUnreachable(worker, cause))
         if in_files:
             self.engine.remove_files((f"result-{job.spec.job}-",))
         return lost

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from simspark.driver import scheduling
 from simspark.driver.block_directory import CachedBlocks, CachedPlace, MapOutputs
-from simspark.driver.dag_scheduler import DagScheduler
+from simspark.driver.dag_scheduler import PAUSE, DagScheduler
 from simspark.driver.demand import Demand
 from simspark.driver.executor_pool import Executor, ExecutorPool
 from simspark.driver.scheduling import Effect, Event, Outputs, SchedulerSettings
@@ -115,6 +115,8 @@ class SchedulerCore:
         if gang is not None:
             return f"{len(gang.pending)} slots at once are needed, there are {self._pool.slots}{said}"
         if not self._pool.usable():
+            if self._pool.excluded():
+                return f"{', '.join(self._pool.excluded())} is left out, executors elsewhere are expected{said}"
             return f"no executor answers ({len(self._pool)} are silent or going){said}"
         busy = [tasks.job for tasks in self._scheduler.sets() if tasks.in_flight]
         others = ", ".join(str(other) for other in dict.fromkeys(busy) if other != job_id)
@@ -129,6 +131,7 @@ class SchedulerCore:
         turn.begin(now)
         self._dispatch(event)
         self._dag.plan()
+        self._demand.look_elsewhere()
         self._scheduler.offer()
         self._demand.review()
         self._watch.watch_running()
@@ -161,6 +164,8 @@ class SchedulerCore:
                 self._handle_dropped(executor, blocks)
             case scheduling.GiveBackAsked(count):
                 self._demand.owe(count)
+            case scheduling.ResultUnreachable(worker, cause):
+                self._outcomes.exclude_unreachable(worker, cause)
             case scheduling.QueueChanged(text, unmet):
                 self._demand.hear_queue(text, unmet=unmet)
             case scheduling.Unpersist(rdd):
@@ -180,7 +185,9 @@ class SchedulerCore:
 
     def _handle_timer(self, name: str) -> None:
         late_s = self._turn.rang(name)
-        if not self._watch.ring(name, late_s):
+        if name == PAUSE:
+            self._dag.end_pause()
+        elif not self._watch.ring(name, late_s):
             self._demand.ring(name)
 
     def _handle_joined(self, joined: scheduling.ExecutorJoined) -> None:
@@ -211,7 +218,8 @@ class SchedulerCore:
         if state == "late":
             self._watch.find_late(worker)
         elif state == "alive":
-            self._pool.set_late(worker, late=False)
+            if self._pool.hear_worker(worker):
+                self._scheduler.offer_soon()
         elif state == "dead":
             self._pool.forget_worker(worker)
             for executor in self._pool.on_worker(worker):

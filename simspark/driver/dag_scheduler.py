@@ -5,7 +5,8 @@ needed is worked out anew whenever something changed: from each job's last stage
 outputs. So a lost output, a job that was cancelled and a second job that reads the same shuffle are one case. A stage
 whose input is incomplete is paused: its attempts in flight go on, nothing is launched.
 
-A stage that fails to fetch the same input again and again without one task getting through fails its jobs.
+A stage that fails to fetch the same input again pauses before its next try, longer each time; when that goes on without
+one task getting through, it fails its jobs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from simspark.driver.block_directory import CachedBlocks, MapOutputs
 from simspark.driver.executor_pool import Running
+from simspark.driver.fetch_rounds import FetchRounds, pause_s
 from simspark.driver.scheduling import (
     CountAccumulated,
     DropFiles,
@@ -33,15 +35,13 @@ from simspark.publib.errors import InternalError
 from simspark.publib.wire.messages import FetchFault, TaskReport
 
 OUTCOMES = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "cancelled"}
-ROUNDS_OF_DIFFERENT = 8
-BLAMED_ROUNDS = 2
-"""A worker whose files failed the readers of a stage in so many rounds is taken to be out of reach."""
+PAUSE = "pause"
 
 
 class Stage:
     """A stage while jobs that run name it. ``specs`` has each job's own view of it, the leading job first."""
 
-    __slots__ = ("attempts", "blamed", "lost", "repeats", "round_task", "rounds", "specs", "state", "tasks")
+    __slots__ = ("attempts", "fetches", "lost", "specs", "state", "tasks")
 
     def __init__(self) -> None:
         self.state = StageState.RESTING
@@ -49,26 +49,13 @@ class Stage:
         self.tasks: TaskSet | None = None
         self.attempts = 0
         self.lost = False
-        self.rounds = 0
-        self.repeats: dict[tuple[int, int, str], int] = {}
-        self.round_task = 0
-        self.blamed: dict[str, dict[int, None]] = {}
+        self.fetches = FetchRounds()
 
     def move(self, state: StageState) -> None:
         """Go to another state; again is harmless."""
         if state != self.state:
             check_move(STAGE_MOVES, self.state, state, "a stage")
             self.state = state
-
-    def count_round(self, fault: FetchFault) -> int:
-        """Tasks failed to fetch once more, and none got through: how often it was this input.
-
-        Several lost outputs show one after the other, so it takes many rounds of different ones to mean as much.
-        """
-        self.rounds += 1
-        what = (fault.shuffle, fault.map_index, "" if fault.shuffle >= 0 else fault.name)
-        self.repeats[what] = self.repeats.get(what, 0) + 1
-        return max(self.repeats[what], self.rounds // ROUNDS_OF_DIFFERENT)
 
 
 class Job:
@@ -117,6 +104,7 @@ class DagScheduler:
             self._outputs.open(stage.shuffle, stage.partitions)
             self._makers.setdefault(stage.shuffle, Stage()).specs[spec.job] = stage
         job = self._jobs[spec.job] = Job(spec, self._turn.now)
+        job.result.fetches.pause_until = self._turn.now + pause_s(spec.rerun)
         stages = tuple((stage.stage, stage.name, stage.site, stage.partitions) for stage in spec.stages)
         self._turn.emit(events.JobStarted(spec.job, spec.name, spec.site, spec.group, stages))
         self._dirty = True
@@ -200,6 +188,10 @@ class DagScheduler:
             for stage, spec, job, waits in steps:
                 self._prepare(stage, spec, job, waits=waits)
 
+    def end_pause(self) -> None:
+        """A stage may have paused long enough."""
+        self._dirty = True
+
     def _walk(self, job: Job, needed: dict[int, None]) -> Iterator[tuple[Stage, StageSpec, Job, bool]]:
         """The stages that a job needs and no job before it; True with those whose input is incomplete."""
         todo: list[tuple[Stage, StageSpec]] = [(job.result, job.spec.stages[-1])]
@@ -217,6 +209,10 @@ class DagScheduler:
             self._reopen(stage.tasks)
         stage.lost = False
         tasks = stage.tasks
+        pause_until = stage.fetches.pause_until
+        if pause_until > self._turn.now:
+            self._turn.arm(PAUSE, pause_until)
+            waits = True
         if waits:
             if tasks is not None:
                 tasks.paused = True
@@ -319,7 +315,7 @@ class DagScheduler:
         job.finished += 1
         job.result_bytes += report.size_bytes
         self._turn.add(TakeResult(job.job, tasks.partitions[index], worker, report))
-        if report.accumulated:
+        if report.accumulated and not job.spec.rerun:
             self._turn.add(CountAccumulated(report.accumulated))
         limit = self._settings.max_result_bytes
         if limit and job.result_bytes > limit:
@@ -329,10 +325,9 @@ class DagScheduler:
                       JobEnded(job.job, "succeeded", failures=self._failures(job)))
 
     def _got_through(self, stage: Stage) -> None:
-        if stage.rounds:
-            stage.rounds = 0
-            stage.repeats = {}
-            stage.blamed = {}
+        if stage.fetches.count:
+            stage.fetches.get_through()
+            self._dirty = True
 
     def fail(self, tasks: TaskSet, fault: Fault) -> None:
         """See StageListener."""
@@ -347,13 +342,16 @@ class DagScheduler:
         """See StageListener."""
         tasks = running.tasks
         stage = self._stage_of(tasks)
-        if running.task >= stage.round_task:
-            stage.round_task = self._scheduler.next_task
-            if stage.count_round(fault) > self._settings.max_fetch_rounds:
+        fetches = stage.fetches
+        if fetches.is_new(running.task):
+            times = fetches.begin(fault, self._scheduler.next_task)
+            if times > self._settings.max_fetch_rounds:
                 text = (f"{name_of(running)} could not read {fault.name} of {fault.owner} ({fault.reason}) after "
-                        f"{stage.rounds - 1} repairs of its input, and no task of its stage got through")  # fmt: skip
+                        f"{fetches.count - 1} repairs of its input, and no task of its stage got through")  # fmt: skip
                 self.fail(tasks, Fault("JobFailed", text, None, running))
                 return
+            fetches.pause_until = self._turn.now + pause_s(times)
+            self._dirty = True
         self._cached.lose_file(fault.owner, fault.name)
         if self._outputs.fail(fault.shuffle, fault.map_index, fault.owner, _writer(fault.name)):
             self._lost((fault.shuffle,))
@@ -361,13 +359,9 @@ class DagScheduler:
 
     def _blame(self, stage: Stage, fault: FetchFault) -> None:
         """A worker whose files failed readers in several rounds is out of reach, and all that it has is lost."""
-        rounds = stage.blamed.setdefault(fault.owner, {})
-        rounds[stage.rounds] = None
-        if len(rounds) >= BLAMED_ROUNDS:
-            del stage.blamed[fault.owner]
+        if stage.fetches.blame(fault.owner):
             self._lost(self._outputs.lose_worker(fault.owner))
-            until = self._turn.now + self._settings.node_exclude_s
-            self.outcomes.exclude(fault.owner, until, f"its files cannot be read: {fault.reason}")
+            self.outcomes.exclude_unless_last(fault.owner, f"its files cannot be read: {fault.reason}")
 
     def late_success(self, running: Running, report: TaskReport) -> None:
         """See StageListener."""

@@ -3,7 +3,8 @@
 It wants one slot for each task that could run now, and no fewer executors than it has; what it has goes back when it
 idles for a while without cached partitions, or when the master asks for it: idle ones at once, those without cached
 partitions first, busy ones as their tasks end. A need that the cluster could not meet even when idle fails its job
-after a while, with the arithmetic.
+after a while, with the arithmetic. While all that it has are on workers that are left out it asks for others, and they
+get a while to come before the ones that it has are used after all.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from simspark.driver.turn import Turn
 IDLE = "idle"
 UNMET = "unmet"
 DEMAND = "demand"
+ELSEWHERE = "elsewhere"
 LESS_AFTER_S = 0.5
 """The need must have fallen for so long before the master is told: between two stages it falls for a moment."""
 
@@ -42,6 +44,8 @@ class Demand:
         self._unmet_since = -1.0
         self._empty_since = 0.0
         self._told = False
+        self._alone_since = -1.0
+        self._made_room = False
         self.queue_text = ""
 
     # ── what is wanted ───────────────────────────────────────────────────────────────────────────────────────────
@@ -74,10 +78,45 @@ class Demand:
     def _total(self) -> int:
         slots = sum(len(tasks.pending) + tasks.in_flight for tasks in self._scheduler.sets() if not tasks.paused)
         total = -(-slots // self._pool.slots_per_executor)
+        if total and self._alone_since >= 0:
+            total += len(self._pool)
         if self._settings.max_executors:
             total = min(total, self._settings.max_executors)
         staying = sum(1 for executor in self._pool.all() if not executor.draining)
         return max(total, staying)
+
+    def look_elsewhere(self) -> None:
+        """Ask for executors on other workers when all are on those that are left out. Before slots are offered."""
+        excluded = self._pool.excluded()
+        alone = bool(excluded) and len(self._pool) > 0 and not self._pool.has_others(excluded)
+        expecting = False
+        if not alone or self._settings.elsewhere_wait_s <= 0:
+            self._alone_since = -1.0
+        else:
+            expecting = self._ask_elsewhere()
+        if self._pool.set_expecting(expecting):
+            self._scheduler.offer_soon()
+
+    def _ask_elsewhere(self) -> bool:
+        """Whether others may still come."""
+        if self._alone_since < 0:
+            self._alone_since = self._turn.now
+            self._made_room = False
+        if len(self._pool) == self._settings.max_executors and not self._made_room:
+            self._make_room()
+        self._want(max(self._wanted, self._total()))
+        until = self._alone_since + self._settings.elsewhere_wait_s
+        if self._turn.now >= until or self._unmet_since >= 0 or self._wanted <= len(self._pool):
+            return False
+        self._turn.arm(ELSEWHERE, until)
+        return True
+
+    def _make_room(self) -> None:
+        """The application may have no more: one that is left out goes, so that another can come."""
+        idle = [executor for executor in self._pool.all() if not executor.flight]
+        if idle and self._scheduler.sets():
+            self._made_room = True
+            self._release(min(idle, key=lambda executor: self._cached.is_holder(executor.name)))
 
     # ── giving back ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,9 +6,9 @@ running, the others wait in its window. What the driver knows of it lags behind 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from simspark.driver.task_set import TaskSet
@@ -114,14 +114,23 @@ class Executor:
                 running.started_at = now
 
 
+class Exclusion(NamedTuple):
+    """Why and how long a worker is left out: at fault so many ``times``, for its disk or for being out of reach."""
+
+    until: float
+    times: int
+    unreachable: bool
+
+
 class ExecutorPool:
     """All executors, and which workers are late or excluded."""
 
     def __init__(self) -> None:
         self._executors: dict[str, Executor] = {}
         self._late: dict[str, None] = {}
-        self._excluded: dict[str, float] = {}
+        self._excluded: dict[str, Exclusion] = {}
         self._usable: list[Executor] | None = None
+        self._expecting = False
         self.slots = 0
         self.slots_per_executor = 1
         self.version = 0
@@ -162,13 +171,32 @@ class ExecutorPool:
     def usable(self) -> list[Executor]:
         """Those that may be sent tasks: heard of, not on their way back to the master, not on an excluded worker.
 
-        When all are on excluded workers, an exclusion says nothing, and they may.
+        When all are on excluded workers, and no others are silent or expected, they may, on those that were at fault
+        the fewest times.
         """
         if self._usable is None:
             ready = [e for e in self._executors.values() if e.silent_since < 0 and not e.draining]
-            preferred = [e for e in ready if e.worker not in self._excluded]
-            self._usable = preferred or ready
+            self._usable = [e for e in ready if e.worker not in self._excluded]
+            if ready and not self._usable and not self._expecting and not self.has_others(self._excluded):
+                least = min(self._excluded[e.worker].times for e in ready)
+                self._usable = [e for e in ready if self._excluded[e.worker].times == least]
         return self._usable
+
+    def has_others(self, workers: Container[str]) -> bool:
+        """Whether executors that stay, heard of or silent, are on other workers than these."""
+        return any(not e.draining and e.worker not in workers for e in self._executors.values())
+
+    def is_left_out(self, worker: str) -> bool:
+        """Whether the worker is excluded and so gets no tasks now."""
+        return worker in self._excluded and not any(e.worker == worker for e in self.usable())
+
+    def set_expecting(self, expecting: bool) -> bool:
+        """Executors on other workers than those excluded are on their way, or not any more; True for a change."""
+        changed = self._expecting != expecting
+        if changed:
+            self._expecting = expecting
+            self._changed()
+        return changed
 
     def has_place(self, place: str) -> bool:
         """Whether a usable executor is at this place."""
@@ -196,14 +224,27 @@ class ExecutorPool:
         """Whether the master has not heard of the worker for a while."""
         return worker in self._late
 
-    def exclude(self, worker: str, until: float) -> None:
-        """Use a worker only if there is no other, until then."""
-        self._excluded[worker] = until
+    def exclude(self, worker: str, until: float, *, unreachable: bool) -> None:
+        """Use a worker only if there is no other and none is expected, until then (or until it is heard of again)."""
+        before = self._excluded.get(worker)
+        if before is not None:
+            unreachable = unreachable and before.unreachable
+        times = 1 if before is None else before.times + 1
+        self._excluded[worker] = Exclusion(until, times, unreachable)
         self._changed()
+
+    def hear_worker(self, worker: str) -> bool:
+        """The master hears a worker again: out of reach it is no more. True when it was excluded for that."""
+        self.set_late(worker, late=False)
+        known = self._excluded.get(worker)
+        if known is None or not known.unreachable:
+            return False
+        self.forget_worker(worker)
+        return True
 
     def end_exclusions(self, now: float) -> list[str]:
         """Exclusions whose time has passed end; returns these workers."""
-        over = [worker for worker, until in self._excluded.items() if until <= now]
+        over = [worker for worker, known in self._excluded.items() if known.until <= now]
         for worker in over:
             del self._excluded[worker]
         if over:
@@ -212,7 +253,7 @@ class ExecutorPool:
 
     def next_exclusion_end(self) -> float:
         """When the next exclusion ends; NEVER without one."""
-        return min(self._excluded.values(), default=NEVER)
+        return min((known.until for known in self._excluded.values()), default=NEVER)
 
     def excluded(self) -> tuple[str, ...]:
         """The workers that are excluded now."""

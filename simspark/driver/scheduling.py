@@ -39,6 +39,8 @@ class JobSpec(NamedTuple):
 
     ``partitions`` are those of the last stage that the action wants, in the order of its result.
     ``max_failures`` counts attempts of one task that raised; ``max_losses`` those that ended with their executor.
+    ``rerun``: how often results of the action, accepted and counted, could not be read; this job makes them again,
+    after a pause when it is not the first time, and adds nothing to accumulators.
     """
 
     job: int
@@ -50,6 +52,7 @@ class JobSpec(NamedTuple):
     group: str = ""
     name: str = ""
     site: str = ""
+    rerun: int = 0
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,6 +132,13 @@ class GiveBackAsked(NamedTuple):
     """The master wants so many executors back, as their tasks end."""
 
     executors: int
+
+
+class ResultUnreachable(NamedTuple):
+    """The driver cannot read what a worker keeps, so the results that it holds must be made elsewhere."""
+
+    worker: str
+    cause: str
 
 
 class QueueChanged(NamedTuple):
@@ -269,6 +279,7 @@ class SchedulerSettings(NamedTuple):
     speculation_interval_s: float = 0.1
     task_timeout_s: float = 0.0
     node_exclude_s: float = 60.0
+    elsewhere_wait_s: float = 15.0
     idle_release_s: float = 10.0
     unmet_need_fails_s: float = 120.0
     window_per_slot: int = 2
@@ -278,7 +289,8 @@ class SchedulerSettings(NamedTuple):
 
     def fast(self) -> SchedulerSettings:
         """The same with short waits, for tests on real processes."""
-        return self._replace(silent_is_lost_s=3.0, locality_wait_s=0.05, cancel_grace_s=0.5, idle_release_s=1.0)
+        return self._replace(silent_is_lost_s=3.0, locality_wait_s=0.05, cancel_grace_s=0.5, idle_release_s=1.0,
+                             elsewhere_wait_s=3.0)
 
 
 Event = Any

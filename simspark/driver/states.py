@@ -24,7 +24,7 @@ class StageState(IntEnum):
     RESTING = 0
     """Not needed: its outputs are complete, or nothing that is needed reads them."""
     WAITING = 1
-    """Needed, but outputs that it reads are missing."""
+    """Needed, but outputs that it reads are missing, or it pauses after it failed to read them."""
     RUNNING = 2
     """Needed, and its tasks may be launched."""
     CLOSED = 3
@@ -53,7 +53,7 @@ STAGE_MOVES = frozenset({
     (StageState.WAITING, StageState.RUNNING),
     (StageState.WAITING, StageState.RESTING),
     (StageState.WAITING, StageState.CLOSED),
-    (StageState.RUNNING, StageState.WAITING),  # outputs that it reads were lost
+    (StageState.RUNNING, StageState.WAITING),  # outputs that it reads were lost, or could not be read
     (StageState.RUNNING, StageState.RESTING),
     (StageState.RUNNING, StageState.CLOSED),
 })

@@ -4,7 +4,8 @@
     raised         the user's code failed: counted; tried again elsewhere until the limit
     out_of_memory  the same
     fetch_failed   its input is gone: not counted; the stage that made it runs again
-    node_fault     the machine's disk failed: not counted; the worker is left out for a while
+    node_fault     the machine's disk failed: not counted; the worker is left out for a while, and where there is no
+                   other the task comes back after a rest, longer each time
     cancelled      nobody wants it any more, or another attempt may commit
     lost           its executor ended: counted apart, only for attempts that were running
 
@@ -32,6 +33,7 @@ from simspark.publib.events import (
 from simspark.publib.wire.messages import FetchFault, TaskReport
 
 EXCLUDED = "excluded"
+NODE_REST_S = 1.0
 
 
 class Fault(NamedTuple):
@@ -159,23 +161,31 @@ class TaskOutcomes:
         if fault is None:
             self._count_move(running, report, "JobFailed", "could not read its input")
             return
-        self._listener.fetch_failed(running, fault)
+        reader = running.executor.worker
+        if fault.owner == reader or not self._pool.is_left_out(reader):  # else it is the reader that is out of reach
+            self._listener.fetch_failed(running, fault)
         self._try_again(running)
 
     def _leave_node(self, running: Running, report: TaskReport) -> None:
         worker = running.executor.worker
-        until = self._turn.now + self._settings.node_exclude_s
-        self.exclude(worker, until, _text(report))
-        running.tasks.trouble(running.index).avoid(running.executor, until)
-        self._count_move(running, report, "StorageFault", f"found the disk of worker {worker} at fault")
+        self._exclude(worker, _text(report), unreachable=False)
+        trouble = running.tasks.trouble(running.index)
+        trouble.avoid(running.executor, self._turn.now + self._settings.node_exclude_s)
+        trouble.rest_until = self._turn.now + NODE_REST_S * 2.0 ** trouble.moves
+        tried = trouble.avoid_workers
+        elsewhere = len(tried) < running.tasks.limits.losses and self._pool.has_others(tried)
+        what = f"found the disk of worker {worker} at fault"
+        self._count_move(running, report, "StorageFault", what, elsewhere=elsewhere)
 
-    def _count_move(self, running: Running, report: TaskReport, error: str, what: str) -> None:
+    def _count_move(self, running: Running, report: TaskReport, error: str, what: str, *,
+                    elsewhere: bool = False) -> None:
+        """``elsewhere``: it moved too often among few workers, perhaps, but there is one where it has not been."""
         tasks = running.tasks
         if tasks.is_running(running.index):
             return
         trouble = tasks.trouble(running.index)
         trouble.moves += 1
-        if trouble.moves >= tasks.limits.losses:
+        if trouble.moves >= tasks.limits.losses and not elsewhere:
             text = f"{name_of(running)} {what}, {trouble.moves} times: {_text(report)}"
             self._listener.fail(tasks, Fault(error, text, report, running))
         else:
@@ -309,11 +319,22 @@ class TaskOutcomes:
         else:
             self._try_again(running)
 
-    def exclude(self, worker: str, until: float, cause: str) -> None:
+    def _exclude(self, worker: str, cause: str, *, unreachable: bool) -> None:
         """Leave a worker out for a while."""
-        self._pool.exclude(worker, until)
+        until = self._turn.now + self._settings.node_exclude_s
+        self._pool.exclude(worker, until, unreachable=unreachable)
         self._turn.arm(EXCLUDED, until)
         self._turn.emit(WorkerStateChanged(worker, "excluded", cause))
+
+    def exclude_unless_last(self, worker: str, cause: str) -> None:
+        """Leave a worker out for a while if there are executors elsewhere: without them nothing would be gained."""
+        if self._pool.has_others((worker, *self._pool.excluded())):
+            self._exclude(worker, cause, unreachable=True)
+
+    def exclude_unreachable(self, worker: str, cause: str) -> None:
+        """The driver cannot read a worker's files, though its executors are still here, perhaps."""
+        if self._pool.on_worker(worker):
+            self._exclude(worker, f"out of reach: {cause}", unreachable=True)
 
 
 def name_of(running: Running) -> str:

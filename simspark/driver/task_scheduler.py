@@ -277,7 +277,12 @@ class TaskScheduler:
             return False
         if trouble.suspicion >= ALONE and executor.flight:
             return False
-        if not trouble.avoids(executor) or self._turn.now >= trouble.avoid_until:
+        if not trouble.avoids(executor):
+            return True
+        if self._turn.now < trouble.rest_until:
+            self._turn.arm(OFFER, trouble.rest_until)
+            return False
+        if self._turn.now >= trouble.avoid_until:
             return True
         usable = self._pool.usable()
         if any(not trouble.avoids(other) for other in usable):
@@ -310,12 +315,23 @@ class TaskScheduler:
                 rest.append(tasks)
                 continue
             usable = self._pool.usable()
+            if self._rests(tasks, usable):
+                continue
             wanted = len(tasks.pending)
             if sum(executor.free_slots for executor in usable) >= wanted:
                 self._launch_gang(tasks, usable)
             elif sum(executor.slots for executor in usable) >= wanted:
                 break
         return rest
+
+    def _rests(self, tasks: TaskSet, usable: list[Executor]) -> bool:
+        """Whether a gang would only go back, too soon, to where one of its tasks failed."""
+        until = max((trouble.rest_until for trouble in tasks.troubles.values()
+                     if any(trouble.avoids(executor) for executor in usable)), default=0.0)
+        if until <= self._turn.now:
+            return False
+        self._turn.arm(OFFER, until)
+        return True
 
     def _launch_gang(self, tasks: TaskSet, usable: list[Executor]) -> None:
         pending = tasks.pending

@@ -23,11 +23,11 @@ class Trouble:
     """What went wrong with one task so far.
 
     Begun after a first attempt. ``suspicion``: 0 none, 1 it was in the flight of an executor that died, so it waits
-    in no window, 2 alone.
+    in no window, 2 alone. Before ``rest_until`` it goes nowhere where it failed, whatever else there is.
     """
 
     __slots__ = ("attempts", "avoid_executors", "avoid_until", "avoid_workers", "failures", "losses", "moves",
-                 "suspicion")
+                 "rest_until", "suspicion")
 
     def __init__(self) -> None:
         self.attempts = 1
@@ -38,6 +38,7 @@ class Trouble:
         self.avoid_executors: tuple[str, ...] = ()
         self.avoid_workers: tuple[str, ...] = ()
         self.avoid_until = 0.0
+        self.rest_until = 0.0
 
     def avoid(self, executor: Executor, until: float) -> None:
         """Try elsewhere, if there is an elsewhere before then."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simspark.driver import scheduling, service
 from simspark.driver.cluster import MasterLink, Membership, WorkerSessions
 from simspark.driver.core import SchedulerCore
+from simspark.driver.executor_pool import Executor
 from simspark.driver.job import Accepted, AccumulatedUpdates, RunningJob, StageCode
 from simspark.publib import machine
 from simspark.publib.wire import messages
@@ -80,6 +81,7 @@ class JudgedCore:
         self.outputs = core.outputs
         self.waiting_text = core.waiting_text
         self.statistics = core.statistics
+        self.pool = core._pool
 
     def handle(self, now: float, event: Any) -> list[Any]:
         effects = list(self._core.handle(now, event))
@@ -134,6 +136,7 @@ class SimDriver(Process):
         self.todo: list[programs.JobWork] = list(program.jobs)
         self.open_jobs: dict[int, tuple[programs.JobWork, RunningJob]] = {}
         self._resubmitted = 0
+        self.actions: dict[int, int] = {}
         self.reading = 0
         self._rounds: dict[int, int] = {}
         secret = f"secret of {name}".encode()
@@ -234,7 +237,12 @@ class SimDriver(Process):
         return self.membership.handle_worker(event)
 
     def _count(self, accumulated: bytes) -> None:
-        self.sim.judge.counted(self, accumulated.decode())
+        """Updates of results count once for the action, whichever of its jobs made them."""
+        unit = accumulated.decode()
+        if unit.startswith("j"):
+            job, _, partition = unit[1:].partition(".")
+            unit = f"j{self.actions[int(job)]}.{partition}"
+        self.sim.judge.counted(self, unit)
 
     def died(self) -> None:
         self.sim.process_died(self)
@@ -249,7 +257,8 @@ class SimDriver(Process):
     def _submit(self, work: programs.JobWork, number: int) -> None:
         spec = programs.spec_of(self.program, work)
         if number >= 0:
-            spec = spec._replace(job=number)
+            spec = spec._replace(job=number, rerun=self._rounds[work.job])
+        self.actions[spec.job] = work.job
         codes = {stage: self._code(stage) for stage in work.stages}
         job = RunningJob(spec, codes, {})
         self.open_jobs[spec.job] = (work, job)
@@ -273,6 +282,10 @@ class SimDriver(Process):
             self.finished = True
             self.call_in(0.001, self._finish)
 
+    def executors(self) -> list[Executor]:
+        """As the scheduler knows them."""
+        return self.core.pool.all()
+
     def job_may_have_ended(self) -> None:
         self.call_in(0.0, self._wait)
 
@@ -294,11 +307,14 @@ class SimDriver(Process):
             self.outcomes[work.job] = job.ended
             self.sim.judge.succeeded(self, work)
             return
+        keepers = {job.results[part].worker: None for part in missing}
+        for worker in keepers:
+            self.engine.step(scheduling.ResultUnreachable(worker, "out of reach"))
         self._resubmitted += 1
         self._rounds[work.job] = self._rounds.get(work.job, 0) + 1
         if self._rounds[work.job] > REFETCH_JOBS:
             self.outcomes[work.job] = job.ended._replace(outcome="failed", error="FetchFailed")
-            self.sim.judge.unreadable(self, work, {job.results[part].worker for part in missing})
+            self.sim.judge.unreadable(self, work, keepers)
             return
         self._submit(work._replace(partitions=tuple(missing)), REFETCHED + self._resubmitted)
 

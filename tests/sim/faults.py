@@ -94,6 +94,8 @@ class Saboteur:
     # ── what ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _kill(self, whom: str, fault: Fault, process: Process) -> bool:
+        if whom == "workers":
+            return self._kill_workers(fault)
         target = self._find(whom, process)
         if target is None:
             return False
@@ -103,6 +105,14 @@ class Saboteur:
             self.sim.world.call_in(fault.seconds, self.sim.start_worker, target.slot)
         target.kill()
         return True
+
+    def _kill_workers(self, fault: Fault) -> bool:
+        """All daemons of workers at once; their executors see it a moment later."""
+        living = [worker for worker in self.sim.workers if worker.alive]
+        for worker in living:
+            self.sim.world.call_in(fault.seconds, self.sim.start_worker, worker.slot)
+            worker.kill()
+        return bool(living)
 
     def _stop(self, whom: str, fault: Fault, process: Process) -> bool:
         target = self._find(whom, process)
@@ -122,6 +132,8 @@ class Saboteur:
         elif whom == "halves":
             inside = [host for index, host in enumerate(hosts) if index % 2]
         outside = [host for host in hosts if host not in inside]
+        if whom == "workers":
+            inside, outside = self._pair(process)
         pairs = {(a.index, b.index) for a in inside for b in outside}
         if whom != "one way":
             pairs |= {(b, a) for a, b in pairs}
@@ -130,6 +142,12 @@ class Saboteur:
         self.sim.network.cut(pairs)
         self.sim.world.call_in(fault.seconds, self.sim.network.heal, pairs)
         return True
+
+    def _pair(self, process: Process) -> tuple[list[Host], list[Host]]:
+        """Two machines of workers that everybody else reaches."""
+        homes = [worker.host for worker in self.sim.workers]
+        one = process.host if process.host in homes else homes[0]
+        return [one], [next(host for host in homes if host is not one)]
 
     def _reset(self, whom: str, _fault: Fault, process: Process) -> bool:
         target = self._find(whom, process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from simspark.driver import scheduling
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
 HEARD_SLACK_S = 3.0
 SLACK_S = 0.01
 WINDOW_MOST = 256
+NODE_REST_S = 0.999
 
 
 class _Attempt:
     """What the judge knows of one attempt."""
 
-    __slots__ = ("executor", "job", "key", "over")
+    __slots__ = ("executor", "job", "key", "over", "worker")
 
-    def __init__(self, executor: str, job: int, key: tuple[int, int]) -> None:
+    def __init__(self, executor: str, worker: str, job: int, key: tuple[int, int]) -> None:
         self.executor = executor
+        self.worker = worker
         self.job = job
         self.key = key
         self.over = False
@@ -38,6 +41,7 @@ class DriverRecord:
 
     def __init__(self) -> None:
         self.live: dict[str, int] = {}
+        self.homes: dict[str, str] = {}
         self.gone: set[str] = set()
         self.attempts: dict[int, _Attempt] = {}
         self.running: dict[str, set[int]] = {}
@@ -45,7 +49,8 @@ class DriverRecord:
         self.counted: dict[str, int] = {}
         self.losses: dict[tuple[int, int], int] = {}
         self.raises: dict[tuple[int, int], int] = {}
-        self.disk_faults: dict[tuple[int, int], int] = {}
+        self.disk_faults: dict[tuple[int, int], list[str]] = {}
+        self.rests: dict[tuple[int, int, int, str], float] = {}
         self.hangs: dict[tuple[int, int], int] = {}
         self.fetch_failures: dict[int, int] = {}
         self.may_commit: dict[tuple[int, int], int] = {}
@@ -78,6 +83,7 @@ class Judge:
             if event.executor in record.gone:
                 self.violate(f"{driver.name}: executor {event.executor} ended and is let in again")
             record.live[event.executor] = event.slots
+            record.homes[event.executor] = event.worker
         elif kind is scheduling.ExecutorLost:
             self.sim.world.note("lost", driver.name, event.executor, event.cause)
             self._lost(record, event.executor)
@@ -105,7 +111,8 @@ class Judge:
             if report.outcome == "raised":
                 record.raises[attempt.key] = record.raises.get(attempt.key, 0) + 1
             elif report.outcome == "node_fault":
-                record.disk_faults[attempt.key] = record.disk_faults.get(attempt.key, 0) + 1
+                record.disk_faults.setdefault(attempt.key, []).append(attempt.worker)
+                record.rests[(attempt.job, *attempt.key, attempt.worker)] = self.sim.world.now + NODE_REST_S
             elif report.outcome == "fetch_failed" and report.fetch is not None:
                 shuffle = report.fetch.shuffle
                 record.fetch_failures[shuffle] = record.fetch_failures.get(shuffle, 0) + 1
@@ -149,11 +156,14 @@ class Judge:
             self.violate(f"{driver.name}: launched on {launch.executor}, which is not here")
             return
         running = record.running.setdefault(launch.executor, set())
+        now, worker = self.sim.world.now, record.homes[launch.executor]
         for attempt in launch.attempts:
             if attempt.task in record.attempts:
                 self.violate(f"{driver.name}: attempt id {attempt.task} is used twice")
             key = (launch.stage, attempt.partition)
-            record.attempts[attempt.task] = _Attempt(launch.executor, launch.job, key)
+            record.attempts[attempt.task] = _Attempt(launch.executor, worker, launch.job, key)
+            if now < record.rests.get((launch.job, *key, worker), 0.0):
+                self.violate(f"{driver.name}: task {key} is back at {worker}, whose disk failed it just now")
             running.add(attempt.task)
             self.sim.world.note(
                 "launch", launch.executor, "stage", launch.stage, "part", attempt.partition, attempt.task
@@ -221,10 +231,8 @@ class Judge:
             if record.raises.get(key, 0) >= program.max_failures:
                 return
         elif ended.report is not None and ended.report.outcome == "node_fault":
-            if record.disk_faults.get(key, 0) >= program.max_losses:
+            if self._had_no_disk(driver, record.disk_faults.get(key, []), program.max_losses):
                 return
-        elif self.sim.network.cuts and max(record.fetch_failures.values(), default=0) > self._fetch_rounds():
-            return
         elif (
             ended.error == "JobFailed" and record.hangs.get(key, 0) + record.raises.get(key, 0) >= program.max_failures
         ):
@@ -237,17 +245,25 @@ class Judge:
             f"fetch failures {record.fetch_failures}; outcome of the report: {ended.report and ended.report.outcome}"
         )
 
-    def unreadable(self, driver: SimDriver, work: programs.JobWork, workers: set[str]) -> None:
-        """The results of a job could not be read, again and again: only when who keeps them is out of reach."""
-        for worker in workers:
-            owner = driver.engine.owner(worker)
-            server = None if owner is None else self.sim.block_servers.get(owner.endpoint)
-            if server is not None and server.alive and not server.paused:
-                if self.sim.network.reachable(server.host, driver.host):
-                    self.violate(f"{driver.name}: results of job {work.job} at {worker} are lost again and again")
+    def unreadable(self, driver: SimDriver, work: programs.JobWork, workers: Iterable[str]) -> None:
+        """Results could not be read, again and again: only when nobody whom the driver hears is in reach."""
+        homes = {executor.worker for executor in driver.executors() if executor.silent_since < 0}
+        for worker in sorted(homes.union(workers)):
+            if self._is_readable(driver, worker):
+                self.violate(f"{driver.name}: results of job {work.job} are lost again and again, {worker} is in reach")
 
-    def _fetch_rounds(self) -> int:
-        return self.sim.plan.scheduler_settings.max_fetch_rounds
+    def _is_readable(self, driver: SimDriver, worker: str) -> bool:
+        owner = driver.engine.owner(worker)
+        server = None if owner is None else self.sim.block_servers.get(owner.endpoint)
+        if server is None or not server.alive or server.paused:
+            return False
+        return self.sim.network.reachable(server.host, driver.host) and not self.sim.disk(server.host).full
+
+    def _had_no_disk(self, driver: SimDriver, faults: list[str], most: int) -> bool:
+        """A task found disks at fault too often, and was everywhere where executors are."""
+        tried = set(faults)
+        untried = [e.name for e in driver.executors() if e.worker not in tried and not e.draining]
+        return len(faults) >= most and (len(tried) >= most or not untried)
 
     def program_over(self, driver: SimDriver) -> None:
         """Each update counted once, every table of the scheduler empty."""

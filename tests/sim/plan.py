@@ -81,7 +81,8 @@ EVERYWHERE = (
 )  # fmt: skip
 SOMEWHERE = {"corrupt block": ("p5", "p6", "p7", "p8"), "lose block": ("p5", "p6", "p7", "p8"),
              "kill master ": ("log", "give", "give", "give"), "cut driver ": ("give", "give", "give"),
-             "refuse fork": ("p1",)}  # fmt: skip
+             "refuse fork": ("p1",), "cut workers": ("p3", "p6", "p7", "p8"),
+             "kill workers": ("p3", "p6", "p7", "p8")}  # fmt: skip
 CELLS = tuple((kind, phase) for kind in EVERYWHERE for phase in PHASES) + tuple(
     (kind, phase) for kind, phases in SOMEWHERE.items() for phase in phases
 )

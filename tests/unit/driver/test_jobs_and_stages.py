@@ -212,6 +212,7 @@ def test_fetch_failures_without_progress_fail_the_job_and_name_the_file():
     job = shell.submit(map_stage(0, 1), result_stage(1, (0,)))
     for _ in range(4):
         shell.finish("e1")
+        shell.advance(10)
         shell.end("e1", "fetch_failed", fetch=gone(shell, 0, 0, "checksum"))
     ended = shell.ended[job]
     assert (ended.outcome, ended.error) == ("failed", "JobFailed")
@@ -240,6 +241,7 @@ def test_input_that_never_becomes_readable_fails_the_job_in_the_end():
     job = shell.submit(map_stage(0, 100), result_stage(1, (0,)))
     rounds = 0
     while job not in shell.ended:
+        shell.advance(10)
         sent = shell.executors["e1"].queue[0]
         if sent.launch.stage == 0:
             shell.finish("e1", len(shell.queue("e1")))

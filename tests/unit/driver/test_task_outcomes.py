@@ -5,8 +5,11 @@ from __future__ import annotations
 from simspark.driver.scheduling import (
     CommitAsked,
     DropFiles,
+    ExecutorHeard,
     ExecutorSilent,
+    QueueChanged,
     Reported,
+    ResultUnreachable,
     SchedulerSettings,
     Unpersist,
     WorkerChanged,
@@ -247,14 +250,149 @@ def test_a_fault_of_a_disk_moves_the_task_uncharged_and_leaves_the_worker_out_fo
     assert shell.queue("e1")
 
 
+def fill(shell: Shell, name: str) -> None:
+    shell.end(name, "node_fault", text="no space left on device")
+
+
+def alone(*executors: str, **settings) -> Shell:
+    """A shell that expects no executors elsewhere."""
+    return shell_with(*executors, elsewhere_wait_s=0.0, **settings)
+
+
 def test_a_fault_of_every_disk_fails_the_job_with_the_last_words():
-    shell = shell_with("e1")
+    shell = alone("e1")
     job = shell.submit(result_stage(1), max_losses=4)
     while job not in shell.ended:
-        shell.end("e1", "node_fault", text="no space left on device")
+        fill(shell, "e1")
         shell.advance(61)
     assert shell.ended[job].error == "StorageFault"
     assert "no space left" in shell.ended[job].text and "4 times" in shell.ended[job].text
+
+
+def test_a_task_comes_back_to_the_only_machine_after_rests_that_double():
+    shell = alone("e1")
+    job = shell.submit(result_stage(1), max_losses=4)
+    tried = []
+    while job not in shell.ended:
+        tried.append(shell.now)
+        fill(shell, "e1")
+        while job not in shell.ended and not shell.queue("e1"):
+            shell.advance(0.25)
+    assert tried == [0, 1, 3, 7]
+
+
+def test_a_gang_comes_back_to_the_only_machine_after_a_rest():
+    shell = alone("e1", slots=2)
+    shell.submit(result_stage(2, gang=True))
+    fill(shell, "e1")
+    shell.end("e1", "cancelled")
+    shell.advance(0.9)
+    assert shell.queue("e1") == []
+    shell.advance(0.2)
+    assert len(shell.queue("e1")) == 2
+
+
+def test_a_machine_with_a_full_disk_is_not_used_while_others_are_silent():
+    shell = shell_with("e1", "e2", node_exclude_s=100.0)
+    shell.send(ExecutorSilent("e2"))
+    job = shell.submit(result_stage(1), max_losses=4)
+    fill(shell, "e1")
+    shell.advance(14)
+    assert not shell.queue("e1") and "w1 is left out" in shell.core.waiting_text()
+    shell.send(ExecutorHeard("e2"))
+    shell.finish("e2")
+    assert shell.outcome(job) == "succeeded"
+
+
+def test_a_machine_with_a_full_disk_is_used_when_the_silent_others_are_lost_and_none_come():
+    shell = shell_with("e1", "e2", node_exclude_s=100.0)
+    shell.send(ExecutorSilent("e2"))
+    shell.submit(result_stage(1), max_losses=4)
+    fill(shell, "e1")
+    shell.advance(15.1)
+    assert not shell.queue("e1")
+    shell.advance(15)
+    assert shell.queue("e1")
+
+
+def test_executors_elsewhere_are_asked_for_and_waited_for_when_all_are_on_the_full_machine():
+    shell = shell_with("e1", node_exclude_s=100.0)
+    job = shell.submit(result_stage(1))
+    fill(shell, "e1")
+    assert shell.wanted == [1, 2]
+    shell.advance(10)
+    assert not shell.queue("e1")
+    shell.join("e2", "w2")
+    shell.finish("e2")
+    assert shell.outcome(job) == "succeeded"
+
+
+def test_executors_that_cannot_come_are_not_waited_for():
+    shell = shell_with("e1", node_exclude_s=100.0)
+    shell.submit(result_stage(1))
+    fill(shell, "e1")
+    shell.advance(1.1)
+    assert not shell.queue("e1")
+    shell.send(QueueChanged("it has all that fit", unmet=True))
+    assert shell.queue("e1")
+
+
+def test_an_application_that_may_have_no_more_gives_one_on_the_full_machine_back_for_one_elsewhere():
+    shell = shell_with("e1", max_executors=2, node_exclude_s=100.0)
+    shell.join("e11", "w1")
+    job = shell.submit(result_stage(2))
+    shell.finish("e11")
+    fill(shell, "e1")
+    assert shell.released == ["e1"] and shell.wanted[-1] == 2
+    shell.join("e2", "w2")
+    shell.finish("e2")
+    assert shell.outcome(job) == "succeeded"
+    assert shell.released == ["e1"]
+
+
+def test_a_task_that_went_to_one_full_machine_too_often_still_goes_to_one_that_has_come():
+    shell = alone("e1")
+    job = shell.submit(result_stage(1), max_losses=2)
+    fill(shell, "e1")
+    shell.advance(1)
+    shell.join("e2", "w2")
+    fill(shell, "e1")
+    assert shell.outcome(job) == "running"
+    fill(shell, "e2")
+    assert shell.ended[job].error == "StorageFault"
+
+
+def test_of_machines_that_are_all_left_out_those_at_fault_least_often_are_used():
+    shell = alone("e1", "e2", node_exclude_s=100.0)
+    shell.submit(result_stage(1))
+    for name in ("e1", "e2", "e1"):
+        fill(shell, name)
+        shell.advance(5)
+    shell.cancel(0)
+    shell.finish_everything()
+    shell.submit(result_stage(2, stage=101))
+    assert (len(shell.queue("e1")), len(shell.queue("e2"))) == (0, 1)
+
+
+def test_a_worker_that_the_master_hears_again_is_out_of_reach_no_more_but_its_disk_is_still_full():
+    shell = shell_with("e1", "e2", "e3")
+    shell.submit(result_stage(1))
+    fill(shell, "e1")
+    shell.send(ResultUnreachable("w2", "nobody answers"))
+    shell.send(ResultUnreachable("w1", "nobody answers"))
+    assert shell.core.statistics().excluded == 2
+    for worker in ("w1", "w2"):
+        shell.send(WorkerChanged(worker, "late"))
+        shell.send(WorkerChanged(worker, "alive"))
+    assert shell.core.statistics().excluded == 1
+    shell.submit(result_stage(3, stage=101))
+    assert not shell.queue("e1") and shell.queue("e2")
+
+
+def test_nobody_is_left_out_for_results_of_a_worker_that_has_no_executors_here():
+    shell = shell_with("e1")
+    shell.send(ResultUnreachable("w9", "its worker is gone"))
+    assert shell.core.statistics().excluded == 0
 
 
 def test_a_task_that_its_executor_cancels_unasked_moves_a_bounded_number_of_times():
