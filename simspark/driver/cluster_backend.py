@@ -93,12 +93,12 @@ class ClusterBackend:
         sessions = WorkerSessions(listener.send, listener.accept, listener.refuse, listener.close_peer)
         self._membership = Membership(
             self._registration(self._advertised(listener.endpoint)), engine,
-            MasterLink(self._send_to_master, self._dial_master), sessions, engine.add_owner, self._call_later,
+            MasterLink(self._send_to_master, self._dial_master), sessions, self._learn_owner, self._call_later,
         )  # fmt: skip
         self._membership.on_registered = self._registered.set
         authenticator.role_of = self._membership.role_of
         engine.listen(listener, self._membership.handle_worker)
-        engine.add_owner(self.owner)
+        self._learn_owner(self.owner)
         engine.start()
         self._blocks_thread.start()
         engine.loop.post(self._membership.redial)
@@ -184,6 +184,11 @@ class ClusterBackend:
                               MASTER_TIMEOUT_S)
         self._endpoints.append(self._master)
         loop.add(self._master, self._membership.handle_master)
+
+    def _learn_owner(self, owner: Owner) -> None:
+        """Tell who keeps files. Without its token no directory is known again, so all but its own executors fetch."""
+        assert self._engine is not None
+        self._engine.add_owner(owner._replace(token="") if self._settings.blocks_over_network else owner)
 
     def _call_later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
         assert self._engine is not None

@@ -65,6 +65,7 @@ class DriverSettings(NamedTuple):
     driver_bind_address: str
     driver_port: int
     block_port: int
+    blocks_over_network: bool
     local_dir: str
     event_log: bool
     event_log_dir: str
@@ -180,6 +181,8 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.driver.bindAddress", "driver_bind_address", _TEXT, "", "Address that the driver listens on."),
     ("spark.driver.port", "driver_port", _COUNT, "0", "Port that the driver listens on; 0: a free one."),
     ("spark.blockManager.port", "block_port", _COUNT, "0", "Port of the driver's block server; 0: a free one."),
+    ("spark.simspark.blocks.overNetwork", "blocks_over_network", _FLAG, "false",
+     "On a cluster, fetch other processes' files from their block servers even where they could be mapped: for tests."),
     ("spark.local.dir", "local_dir", _TEXT, "", "Where short-lived files are; the temporary directory if empty."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),

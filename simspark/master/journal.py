@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from simspark.master.records import RECORDS, EpochStarted, Known, fold, summary
+from simspark.publib import failpoints
 from simspark.publib.errors import StorageFault
 
 FILE_NAME = "master.journal"
@@ -150,6 +151,7 @@ class Journal:
         """Write one record and wait until it is on disk. Raises StorageFault."""
         try:
             self._write(encode(record))
+            failpoints.hit("journal")
             self.known = fold(self.known, record)
             if self._size_bytes > self._compact_after_bytes:
                 self._compact()
@@ -175,7 +177,9 @@ class Journal:
             with open(fd, "wb", closefd=False) as file:
                 file.write(data)
             os.fsync(fd)
+            failpoints.hit("journal")
             os.replace(fresh, self.path)
+            failpoints.hit("journal")
         except OSError:
             os.close(fd)
             raise

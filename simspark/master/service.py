@@ -50,6 +50,8 @@ USUAL_LATE_S = 5.0
 
 def run(config: MasterConfig, ready: Ready) -> None:
     """Be the master until TERM. Raises PortTaken, StorageFault, ConfigError or AccessRefused at the start."""
+    if config.failpoints:
+        failpoints.arm(config.failpoints, "master")
     ring = KeyRing(config.keys_dir).ensure()
     context = zmq.Context()
     try:
@@ -160,8 +162,8 @@ class MasterService:
                 self._loop.cancel(name)
             case Persist(record):
                 self._journal.append(record)
-                failpoints.hit("p1")
             case Accept(peer):
+                failpoints.hit("p1")
                 self._listener.accept(peer)
             case Refuse(peer, code, text):
                 log.warning("refused: %s", text)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from simspark.publib import failpoints
 from simspark.publib.errors import ConfigError
 from simspark.publib.resources import usable_cores, usable_memory_bytes
 from simspark.publib.settings import SECTIONS, SETTINGS, Setting
@@ -26,7 +27,7 @@ FLAG_OF = {
     "log.format": "log-format",
     "log.level": "log-level",
 }
-OTHER_VARIABLES = frozenset({"SIMSPARK_MASTER", "SIMSPARK_TOKEN", "SIMSPARK_LOCAL_DIR"})
+OTHER_VARIABLES = frozenset({"SIMSPARK_MASTER", "SIMSPARK_TOKEN", "SIMSPARK_LOCAL_DIR", failpoints.VARIABLE})
 
 
 FAST = {
@@ -92,6 +93,7 @@ class MasterConfig(NamedTuple):
     log_dir: str
     log_format: str
     log_level: str
+    failpoints: str
 
 
 class WorkerConfig(NamedTuple):
@@ -112,6 +114,7 @@ class WorkerConfig(NamedTuple):
     log_dir: str
     log_format: str
     log_level: str
+    failpoints: str
 
 
 class Access(NamedTuple):
@@ -205,6 +208,7 @@ class Settings:
             "log_dir": self["paths.logs"],
             "log_format": self["log.format"],
             "log_level": self["log.level"],
+            "failpoints": self._around.variables.get(failpoints.VARIABLE, ""),
         }
 
     def _default_work_dir(self) -> str:

@@ -3,13 +3,23 @@
 The code at such a place says ``if failpoints.armed is not None: failpoints.hit("p4")``, which costs one comparison with
 None when nothing is armed. A process arms what its surroundings tell it, once, when it starts (``arm``).
 
-    p1 registering     p2 task received      p3 in user code       p4 mid block write
-    p5 after rename, before the report       p6 report in flight   p7 serving a fetch
-    p8 fetching        p9 broadcast          p10 shutdown
+    p1  registering: before a hello to a master or driver, and when a worker is registered; in the master, before it
+        lets a peer in
+    p2  an attempt was received          p3  in user code: all is unpickled, its rows are about to run
+    p4  mid block write: before each frame of a block, and before each batch of lines of a saved file
+    p5  after the rename of an attempt's file, before its report
+    p6  its report is about to leave     p7  serving a fetch: the bytes were read, and not sent
+    p8  fetching: a segment is about to be had, mapped or from another machine
+    p9  a broadcast is about to be had   p10 shutdown: when it begins, and in a worker before its files go
+    commit   a saved file has leave to appear, and has not
+    journal  the master's journal has a new record on disk, or a new file before and after its rename
 
 The text that arms them: ``p4=kill,nth=2,role=executor,once=/run/claim; p8=delay,seconds=0.5``. Without ``nth`` it
-is the first visit; ``role`` limits it to processes that call themselves so; ``once`` names a file that only one
-process of all can create, so that the one that retries is spared. Except for ``delay``, each strikes once in a process.
+is the first visit; ``role`` limits it to processes that call themselves so: master, worker, executor. ``once`` names a
+file that only one process of all can create, so that the one that retries is spared; it says which process that was.
+Except for ``delay``, each strikes once in a process.
+
+Daemons and executors arm what the variable SIMSPARK_FAILPOINTS says; the driver's process arms nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +32,8 @@ from typing import NamedTuple
 
 from simspark.publib.errors import ConfigError
 
-PHASES = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10")
+VARIABLE = "SIMSPARK_FAILPOINTS"
+PHASES = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "commit", "journal")
 ACTIONS = ("kill", "stop", "raise", "enospc", "delay", "corrupt")
 
 
@@ -125,13 +136,19 @@ def _is_due(point: Failpoint, visits: int) -> bool:
 
 
 def _claim(path: str) -> bool:
-    """Whether this process may strike: nobody has created the file before."""
+    """Whether this process may strike: nobody has created the file before. It appears with who it was in it."""
     if not path:
         return True
+    mine = f"{path}.{os.getpid()}"
+    fd = os.open(mine, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    os.write(fd, str(os.getpid()).encode())
+    os.close(fd)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.link(mine, path)
     except FileExistsError:
         return False
+    finally:
+        os.unlink(mine)
     return True
 
 

@@ -58,6 +58,8 @@ def run(config: WorkerConfig, ready: Ready) -> None:
     Raises NoMaster after 1.5 s without an answer, AccessRefused, VersionMismatch, PortTaken, ConfigError or
     StorageFault when it cannot start. Once it has joined it waits for a lost master for ever.
     """
+    if config.failpoints:
+        failpoints.arm(config.failpoints, "worker")
     masters = master_endpoints(config.master_url)
     if not masters:
         raise ConfigError(f"{config.master_url!r} is no master: write simspark://host:port")
@@ -168,6 +170,7 @@ class WorkerService:
         """After the loop's end: nothing of this worker runs or lies about, but logs."""
         for peer in list(self._dialers):
             self._hang_up(peer)
+        failpoints.hit("p10")
         self._launcher.close()
 
     # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -238,6 +241,7 @@ class WorkerService:
 
     def _dial(self, dial: Dial) -> None:
         self._hang_up(dial.peer)
+        failpoints.hit("p1")
         hello, endpoint, seconds = dial.hello, dial.endpoint, LATER_DIAL_S
         if dial.peer == MASTER:
             endpoint = self._masters[0]

@@ -14,6 +14,7 @@ from itertools import count, islice
 from operator import length_hint
 from typing import Any, NamedTuple
 
+from simspark.publib import failpoints
 from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, storage_fault, write_rows
 from simspark.publib.lineage.aggregation import Aggregator
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
@@ -205,7 +206,9 @@ class SaveTextSink(NamedTuple):
             self._write(path, suffix, rows, task)
             if not task.data.may_commit(task.task_id):
                 return ResultValue(False)
+            failpoints.hit("commit")
             _on_disk(os.replace, path, os.path.join(self.directory, f"part-{task.partition:05d}{suffix}"))
+            failpoints.hit("p5")
             return ResultValue(True)
         finally:
             _remove(path)
@@ -216,6 +219,7 @@ class SaveTextSink(NamedTuple):
             file = _compressed(raw, suffix)
             while batch := [_line(row) for row in islice(rows, task.batch_rows)]:
                 batch.append(b"")
+                _on_disk(failpoints.hit, "p4")
                 _on_disk(file.write, b"\n".join(batch))
             if file is not raw:
                 _on_disk(file.close)

@@ -64,6 +64,8 @@ class TaskData:
     def read(self, refs: Sequence[SegmentRef]) -> Iterator[list[Any]]:
         """The record batches of these segments, in this order, fetched ahead within bounds."""
         for ref, get in self._ahead(refs):
+            if failpoints.armed is not None:
+                failpoints.hit("p8")
             try:
                 yield from decode_batches(get(), ref.file.name)
             except BlockError as error:
@@ -123,7 +125,6 @@ class TaskData:
         owner = self._environment.owner(ref.file.owner)
         if owner is None or not owner.endpoint:
             return ref, lambda: _nowhere(ref), None
-        failpoints.hit("p8")
         pending = self._fetcher.fetch(owner, ref.file.name, ref.segment)
         return ref, pending.wait, pending
 
@@ -136,7 +137,7 @@ class _TriedWriter(SegmentWriter):
         return self.append_frame(segment, frame)
 
     def append_frame(self, segment: int, frame: bytes | memoryview) -> int:
-        spoiled = failpoints.hit("p4")
+        spoiled = len(frame) > 0 and failpoints.hit("p4")
         return super().append_frame(segment, failpoints.spoil(bytes(frame)) if spoiled else frame)
 
 

@@ -28,6 +28,7 @@ class Environment:
         self.start = start
         self.directory = start.directory
         self._settings: ExecutorSettings | None = None
+        self._own = ""
         self._owners: dict[str, Owner] = {}
         self._here: dict[str, bool] = {}
         self._outputs: dict[int, tuple[int, tuple[FileRef, ...]]] = {}
@@ -43,6 +44,7 @@ class Environment:
         """Make this process look like the driver to user code: its import path, its working directory."""
         self._settings = settings
         self.directory = settings.owner.directory or self.directory
+        self._own = settings.owner.owner
         self.take_owners((settings.owner,))
         found = [path for path in settings.import_path if os.path.exists(path)]
         sys.path[:] = [*found, *(path for path in sys.path if path not in found)]
@@ -65,7 +67,9 @@ class Environment:
         return self._owners.get(name)
 
     def local_directory(self, name: str) -> str | None:
-        """The directory of an owner if it is on this machine."""
+        """The directory of an owner if it is on this machine; this executor's own always is."""
+        if name == self._own:
+            return self.directory
         owner = self._owners.get(name)
         if owner is None:
             return None

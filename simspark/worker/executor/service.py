@@ -40,7 +40,6 @@ from simspark.worker.executor.runner import Interrupts, Programs, Runner, Termin
 
 TERMINATED = 128 + signal.SIGTERM
 DEPART_S = 1.0
-FAILPOINTS_VARIABLE = "SIMSPARK_FAILPOINTS"
 
 
 class Executor:
@@ -243,6 +242,6 @@ def _terminate(_signal: int, _frame: Any) -> None:
 
 def main(start: ExecutorStart, life_fd: int) -> int:
     """Be the executor that ``start`` names until it is over; returns the exit status."""
-    failpoints.arm(os.environ.get(FAILPOINTS_VARIABLE, ""), "executor")
+    failpoints.arm(os.environ.get(failpoints.VARIABLE, ""), "executor")
     failpoints.hit("p1")
     return Executor(start, life_fd).run()

@@ -173,3 +173,9 @@ def test_token_is_never_shown(around, tmp_path):
 
 def test_fast_profile_is_valid(around, tmp_path):
     config.load({**config.FAST, **config.private(str(tmp_path))}, around=around()).master()
+
+
+def test_both_daemons_are_told_what_a_test_arms(around):
+    settings = config.load(around=around(SIMSPARK_FAILPOINTS="p1=kill"))
+    assert settings.master().failpoints == settings.worker().failpoints == "p1=kill"
+    assert config.load(around=around()).master().failpoints == ""

@@ -88,3 +88,10 @@ def test_delay_waits_at_every_visit_from_the_nth(monkeypatch):
     for _ in range(3):
         failpoints.hit("p8")
     assert waits == [0.5, 0.5]
+
+
+def test_a_claim_says_which_process_was_struck(tmp_path):
+    failpoints.arm(f"journal=corrupt,once={tmp_path / 'claim'}")
+    assert failpoints.hit("journal")
+    assert [path.name for path in tmp_path.iterdir()] == ["claim"]
+    assert (tmp_path / "claim").read_text() == str(os.getpid())
