@@ -28,13 +28,20 @@ class Chosen(NamedTuple):
     flags: Mapping[str, str]
     settings: Settings
 
-    def again(self, kind: str, verb: str) -> str:
-        """The command line that speaks of the same daemon."""
+    def again(self, kind: str, verb: str, *, with_flags: bool = False) -> str:
+        """The command line that speaks of the same daemon; on request with all that this one was told."""
+        from shlex import quote
+
+        from simspark.publib.config import flag_of
+
         words = [f"simspark-{kind}", verb]
-        if self.flags.get("worker.name"):
-            words += ["--name", self.flags["worker.name"]]
-        if "paths.state" in self.flags:
-            words += ["--state-dir", self.flags["paths.state"]]
+        if with_flags and "worker.master" in self.flags:
+            words.append(self.flags["worker.master"])
+        for key, text in self.flags.items():
+            if key in {"worker.name", "paths.state"} or (with_flags and key not in {"worker.master", "worker.labels"}):
+                words += [f"--{flag_of(key)}", quote(text)]
+            elif with_flags and key == "worker.labels":
+                words += [f"--{flag_of(key)} {quote(label)}" for label in text.split(",")]
         return " ".join(words)
 
 
@@ -101,9 +108,22 @@ def start(place: Place, body: Body, took: Callable[[ReadyInfo, float], None]) ->
     return outcome
 
 
-def tell_running(title: str, place: Place, outcome: AlreadyRunning) -> int:
-    """Say that it runs already."""
+def stay(place: Place, body: Body, announce: Callable[[ReadyInfo], None]) -> AlreadyRunning | StartFailed | None:
+    """Run it here until it ends. Returns what kept it from running, as ``start`` does."""
+    from simspark.publib.daemon import StartFailed, run_foreground
+    from simspark.publib.errors import AccessRefused, NoMaster, PortTaken
+
+    try:
+        return run_foreground(place, body, announce)
+    except (AccessRefused, NoMaster, PortTaken) as error:
+        return StartFailed(type(error).__name__, str(error), place.log_path, ())
+
+
+def tell_running(title: str, place: Place, outcome: AlreadyRunning, restart: str, flags: Mapping[str, str]) -> int:
+    """Say that it runs already; and how to have it run otherwise, when this start has other flags than that one."""
     output.say(f"{title} already running (pid {outcome.process.pid}, {age(place)}), nothing done.")
+    if not flags.items() <= remembered(place).items():
+        output.say(f"To run it with these settings: {restart}")
     return output.OK
 
 
@@ -170,6 +190,11 @@ def master_here(settings: Settings) -> str:
     return state.url if state else ""
 
 
+def port_taken_text(port: int, again: str) -> str:
+    """Who listens on a port of this machine, and the command line that takes the next one."""
+    return f"Port {port} is used by {port_owner(port)}. Choose another: {again} --port {port + 1}"
+
+
 def port_owner(port: int) -> str:
     """Who listens on a port of this machine, as "postgres (pid 913)"; "another program" when nobody can tell."""
     import psutil
@@ -189,8 +214,10 @@ def no_master_text(url: str, reason: str) -> str:
     from simspark.publib.config import is_loopback
 
     why = "connection refused" if "refused" in reason else reason.partition(": ")[2].partition(" (tried")[0] or reason
+    port = url.rpartition(":")[2]
+    flag = f" --port {port}" if port.isdigit() and port != SETTINGS["master.port"].default else ""
     where = "Start one" if is_loopback(url) else "Start one there"
-    return f"No simspark master at {url} ({why}).\n{where}: simspark-master start"
+    return f"No simspark master at {url} ({why}).\n{where}: simspark-master start{flag}"
 
 
 def never_started(url: str, settings: Settings) -> bool:
@@ -214,3 +241,16 @@ def ask(url: str, settings: Settings) -> dict[str, Any]:
         return ask_status(url, client_keys(access.keys_dir, access.token.reveal(), "driver"), STATUS_TIMEOUT_S)
     except NoMaster as error:
         raise NoMaster(no_master_text(url, str(error))) from error
+
+
+def answers(url: str, settings: Settings) -> bool:
+    """Whether a master may be at this address: no only when nobody listens there."""
+    from simspark.publib.errors import NoMaster, SimsparkError
+
+    try:
+        ask(url, settings)
+    except NoMaster:
+        return False
+    except SimsparkError:
+        return True
+    return True

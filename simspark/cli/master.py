@@ -119,28 +119,27 @@ def show_tables(tables: dict[str, Any]) -> None:
 
 def start_chosen(chosen: Chosen, *, foreground: bool = False) -> int:
     """Start a master with these settings, and say what a person needs next."""
-    from simspark.publib.daemon import StartFailed, run_foreground
+    from simspark.publib.daemon import StartFailed
 
     config = chosen.settings.master()
     place = daemons.place_of("master", chosen.settings)
-    if foreground:
-        running = run_foreground(place, body(chosen), lambda info: output.note(f"Master up at {info.url}"))
-        return daemons.tell_running("Master", place, running) if running else output.OK
 
     def took(info: ReadyInfo, time_s: float) -> None:
         daemons.remember(place, chosen.flags)
         for line in welcome(info, time_s, place, chosen):
             output.say(line)
 
-    outcome = daemons.start(place, body(chosen), took)
+    if foreground:
+        outcome = daemons.stay(place, body(chosen), lambda info: output.note(f"Master up at {info.url}"))
+    else:
+        outcome = daemons.start(place, body(chosen), took)
     if outcome is None:
         return output.OK
     if not isinstance(outcome, StartFailed):
-        return daemons.tell_running("Master", place, outcome)
+        restart = chosen.again("master", "restart", with_flags=True)
+        return daemons.tell_running("Master", place, outcome, restart, chosen.flags)
     if outcome.kind == "PortTaken" and config.port:
-        owner, free = daemons.port_owner(config.port), config.port + 1
-        again = chosen.again("master", f"start --port {free}")
-        outcome = outcome._replace(text=f"Port {config.port} is used by {owner}. Choose another: {again}")
+        outcome = outcome._replace(text=daemons.port_taken_text(config.port, chosen.again("master", "start")))
     return daemons.tell_failed("Master", outcome)
 
 
@@ -188,13 +187,27 @@ def _tell_connected(place: Place, chosen: Chosen) -> None:
     if find(place) is None or state is None:
         return
     try:
-        counts = daemons.ask(state.url, chosen.settings).get("counts", {})
+        tables = daemons.ask(state.url, chosen.settings)
     except SimsparkError:
         return
-    workers, applications = counts.get("workers", 0), counts.get("applications", 0)
-    if workers or applications:
-        named = f"{output.count(workers, 'worker')} and {output.count(applications, 'application')}"
-        output.say(f"Stopping a master of {named}; they go on and wait for its return.")
+    text = whom_a_stop_concerns(tables)
+    if text:
+        output.say(text)
+
+
+def whom_a_stop_concerns(tables: dict[str, Any]) -> str:
+    """Say who is connected to a master and what becomes of them; nothing when nobody is."""
+    workers = [row["worker"] for row in tables.get("workers", []) if row["connected"]]
+    applications = [row["application"] for row in tables.get("applications", []) if row["connected"]]
+    named = [
+        f"{kind}{'s' * (len(names) > 1)} {', '.join(names[:5])}{', …' * (len(names) > 5)}"
+        for kind, names in (("worker", workers), ("application", applications))
+        if names
+    ]
+    if not named:
+        return ""
+    go_on = "goes on and waits" if len(workers) + len(applications) == 1 else "go on and wait"
+    return f"{' and '.join(named).capitalize()} {go_on} for a master at the same address."
 
 
 def main() -> None:

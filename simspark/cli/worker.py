@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ from simspark.cli import daemons, output
 from simspark.cli.daemons import SHARED_KEYS, Chosen, choose, options
 
 if TYPE_CHECKING:
-    from simspark.publib.daemon import Body, Place, Ready, ReadyInfo, StartFailed
+    from simspark.publib.daemon import AlreadyRunning, Body, Place, Ready, ReadyInfo, StartFailed
 
 START_KEYS = (
     "worker.name",
@@ -74,11 +75,19 @@ def stop(*, every: bool, **flags: Any) -> int:
 @options(*START_KEYS)
 def restart(*, master_url: str | None, **flags: Any) -> int:
     """Stop it and start it with the flags of its last start, where no others are given."""
+    from simspark.publib.daemon import find
+    from simspark.publib.errors import NoMaster
+
     place = _place(choose(flags).settings["worker.name"], choose(flags))
     old = {key.replace(".", "__"): text for key, text in daemons.remembered(place).items()}
-    daemons.stop(_title(place.name.removeprefix("worker-")), place)
     given = {parameter: value for parameter, value in flags.items() if value not in (None, ())}
-    return start_chosen(_choose(master_url, {**old, **given}))
+    chosen = _choose(master_url, {**old, **given})
+    url = chosen.settings["worker.master"]
+    if find(place) and not daemons.answers(url, chosen.settings):
+        first, _, second = daemons.no_master_text(url, "connection refused").partition("\n")
+        raise NoMaster(f"{first} The worker was left as it is.\n{second}")
+    daemons.stop(_title(place.name.removeprefix("worker-")), place)
+    return start_chosen(chosen)
 
 
 @group.command()
@@ -103,36 +112,44 @@ def status(*, as_json: bool, **flags: Any) -> int:
         output.say("No worker running.")
     else:
         _show(rows)
+        for url in sorted({row["url"] for row in rows} - {""}):
+            if not daemons.answers(url, chosen.settings):
+                output.say(f"No master at {url} now: its workers wait for it to return.")
     return output.OK if rows else output.NOT_RUNNING
 
 
 def start_chosen(chosen: Chosen, *, wait: bool = False, foreground: bool = False) -> int:
     """Start a worker with these settings."""
-    from simspark.publib.daemon import AlreadyRunning, run_foreground
+    from simspark.publib.daemon import AlreadyRunning
     from simspark.publib.errors import NoMaster
 
     config = chosen.settings.worker()
     place, title = _place(config.name, chosen), _title(config.name)
-    if not wait and not foreground and daemons.never_started(config.master_url, chosen.settings):
+    if not wait and daemons.never_started(config.master_url, chosen.settings):
         raise NoMaster(daemons.no_master_text(config.master_url, daemons.NEVER_STARTED))
-    if foreground:
-        running = run_foreground(place, body(chosen), lambda info: output.note(joined(info)))
-        return daemons.tell_running(title, place, running) if running else output.OK
 
     def took(info: ReadyInfo, time_s: float) -> None:
         daemons.remember(place, chosen.flags)
         output.say(f"{joined(info)} in {time_s:.1f} s")
 
-    outcome = daemons.start(place, body(chosen), took)
+    def attempt() -> AlreadyRunning | StartFailed | None:
+        if foreground:
+            return daemons.stay(place, body(chosen), lambda info: output.note(joined(info)))
+        return daemons.start(place, body(chosen), took)
+
+    outcome = attempt()
     if wait and _no_master(outcome, chosen):
         output.note(f"No master at {config.master_url} yet. Waiting for it (Ctrl-C ends this).")
-        outcome = _retry(place, chosen, took)
+        outcome = _retry(attempt, chosen)
     if outcome is None:
         return output.OK
     if isinstance(outcome, AlreadyRunning):
-        return daemons.tell_running(title, place, outcome)
+        restart = chosen.again("worker", "restart", with_flags=True)
+        return daemons.tell_running(title, place, outcome, restart, chosen.flags)
     if outcome.kind == "NoMaster":
         outcome = outcome._replace(text=daemons.no_master_text(config.master_url, outcome.text))
+    elif outcome.kind == "PortTaken" and config.port:
+        outcome = outcome._replace(text=daemons.port_taken_text(config.port, chosen.again("worker", "start")))
     return daemons.tell_failed(title, outcome)
 
 
@@ -153,12 +170,12 @@ def joined(info: ReadyInfo) -> str:
     return f"Worker {info.worker} joined {info.url} ({offered})"
 
 
-def _retry(place: Place, chosen: Chosen, took: Any) -> Any:
+def _retry(attempt: Callable[[], Any], chosen: Chosen) -> Any:
     from simspark.publib.pid_file import pause
 
     while True:
         pause(RETRY_S)
-        outcome = daemons.start(place, body(chosen), took)
+        outcome = attempt()
         if not _no_master(outcome, chosen):
             return outcome
 

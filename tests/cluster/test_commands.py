@@ -107,7 +107,7 @@ def test_a_program_keeps_its_exit_code_and_its_arguments(cluster, tmp_path):
 def test_nobody_to_join_is_said_soon_with_what_to_do(shell):
     done = shell("worker", "start", "simspark://127.0.0.1:1")
     assert done.returncode == 1
-    expected = "No simspark master at simspark://127.0.0.1:1 ({}).\nStart one: simspark-master start (SS201)\n"
+    expected = "No simspark master at simspark://127.0.0.1:1 ({}).\nStart one: simspark-master start --port 1 (SS201)\n"
     assert done.stderr == expected.format("none was ever started here")
     shell("simspark", "keys", "issue", "--role", "worker")
     done = shell("worker", "start", "simspark://127.0.0.1:1")
@@ -119,9 +119,45 @@ def test_a_taken_port_names_who_has_it(shell):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         done = shell("master", "start", "--port", str(port))
+        here = shell("master", "start", "--port", str(port), "--foreground")
+        assert shell("master", "start").returncode == 0
+        joining = shell("worker", "start", "--name", "w", "--port", str(port))
     assert done.returncode == 1
     assert f"Port {port} is used by " in done.stderr
-    assert f"(pid {os.getpid()}). Choose another: simspark-master start --port {port + 1}" in done.stderr
+    named = f"(pid {os.getpid()}). Choose another: simspark-"
+    assert f"{named}master start --port {port + 1} (SS206)\n" in done.stderr
+    assert (here.returncode, here.stderr.endswith(done.stderr)) == (1, True)
+    assert joining.returncode == 1
+    assert f"{named}worker start --name w --port {port + 1} (SS206)\n" in joining.stderr
+
+
+def test_a_worker_joins_the_master_of_its_machine_and_outlives_it(shell):
+    shell("master", "start")
+    url = shell.url()
+    assert f"joined {url} (1 core" in shell("worker", "start", "--cores", "1").stdout
+    again = shell("worker", "start", "--cores", "2")
+    assert again.stdout.splitlines()[1:] == [f"To run it with these settings: simspark-worker restart {url} --cores 2"]
+    assert shell("master", "stop").stdout.startswith("Worker w1 goes on and waits for a master at the same address.\n")
+    assert shell("worker", "status").stdout.endswith(f"No master at {url} now: its workers wait for it to return.\n")
+    refused = shell("worker", "restart")
+    assert refused.returncode == 1
+    assert "The worker was left as it is.\nStart one: simspark-master start --port " in refused.stderr
+    assert shell("worker", "status").returncode == 0
+
+
+def test_a_worker_in_the_foreground_waits_for_a_master_when_asked_to(shell):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    url = f"simspark://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "simspark.cli.worker", "start", url, "--wait", "--foreground", "--cores", "1"]
+    with subprocess.Popen(command, env=shell.environment, stderr=subprocess.PIPE, text=True) as worker:
+        try:
+            assert any(line.startswith(f"No master at {url} yet.") for line in worker.stderr)
+            assert shell("master", "start", "--port", str(port)).returncode == 0
+            assert any(line.startswith(f"Worker w1 joined {url} (1 core") for line in worker.stderr)
+        finally:
+            worker.send_signal(signal.SIGINT)
+        assert worker.wait(10) == 0
 
 
 def test_a_key_of_another_cluster_is_refused(cluster, tmp_path):

@@ -164,7 +164,33 @@ def test_no_master_says_where_to_start_one():
         "No simspark master at simspark://127.0.0.1:7077 (connection refused).\nStart one: simspark-master start"
     )
     there = daemons.no_master_text("simspark://h:1", "tcp://h:1: the name cannot be resolved (tried for 1.5 s)")
-    assert there.startswith("No simspark master at simspark://h:1 (the name cannot be resolved).\nStart one there:")
+    assert there == (
+        "No simspark master at simspark://h:1 (the name cannot be resolved).\n"
+        "Start one there: simspark-master start --port 1"
+    )
+
+
+def test_a_stop_says_whom_it_concerns():
+    def tables(workers, applications):
+        return {
+            "workers": [{"worker": f"w{number}", "connected": number} for number in range(workers)],
+            "applications": [{"application": f"app-{number}", "connected": True} for number in range(applications)],
+        }
+
+    assert master.whom_a_stop_concerns(tables(0, 0)) == master.whom_a_stop_concerns(tables(1, 0)) == ""
+    rest = " and wait for a master at the same address."
+    assert master.whom_a_stop_concerns(tables(2, 2)) == "Worker w1 and applications app-0, app-1 go on" + rest
+    assert master.whom_a_stop_concerns(tables(8, 0)) == "Workers w1, w2, w3, w4, w5, … go on" + rest
+    assert master.whom_a_stop_concerns(tables(0, 1)).startswith("Application app-0 goes on and waits for a master")
+
+
+def test_a_command_line_with_all_settings_can_be_copied():
+    flags = {"worker__master": "simspark://h:1", "worker__labels": ("zone=a", "disk=big one"), "worker__name": "x"}
+    chosen = daemons.choose(flags)
+    assert chosen.again("worker", "stop") == "simspark-worker stop --name x"
+    assert chosen.again("worker", "restart", with_flags=True) == (
+        "simspark-worker restart simspark://h:1 --label zone=a --label 'disk=big one' --name x"
+    )
 
 
 @pytest.mark.parametrize(
