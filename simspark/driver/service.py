@@ -21,7 +21,7 @@ from simspark.driver.job import Accepted, AccumulatedUpdates, JobTable, RunningJ
 from simspark.driver.scheduling import Effect, Event
 from simspark.publib import events, machine
 from simspark.publib.clock import Clock
-from simspark.publib.service import Loop
+from simspark.publib.service import Loop, OneAtATime
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSettings, Owner
 from simspark.publib.wire.nonce import executor_nonce
@@ -52,9 +52,8 @@ class Engine:
         self._dispatcher = Dispatcher(self._send, core.outputs)
         self._expected: dict[str, tuple[str, str]] = {}
         self._executor_of: dict[str, str] = {}
-        self._events: deque[Event] = deque()
+        self._one_at_a_time = OneAtATime(self._decide)
         self._forgotten: deque[tuple[str, int]] = deque()
-        self._deciding = False
         self._hash_probe: int | None = None
         self._crash: BaseException | None = None
         self._thread = threading.Thread(target=self.loop.run, name="simspark-driver", daemon=True)
@@ -119,16 +118,11 @@ class Engine:
 
     def step(self, event: Event) -> None:
         """Let the core decide about an event and perform what it wants."""
-        self._events.append(event)
-        if self._deciding:
-            return
-        self._deciding = True
-        try:
-            while self._events:
-                for effect in self.core.handle(self._clock.now(), self._events.popleft()):
-                    self._perform(effect)
-        finally:
-            self._deciding = False
+        self._one_at_a_time(event)
+
+    def _decide(self, event: Event) -> None:
+        for effect in self.core.handle(self._clock.now(), event):
+            self._perform(effect)
 
     def expect(self, executor: str, worker: str, host: str) -> None:
         """See ExecutorNews."""

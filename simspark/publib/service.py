@@ -43,6 +43,27 @@ class Endpoint(Protocol):
         ...
 
 
+class OneAtATime:
+    """Hands events to a core one after another, also when performing what it decides brings the next about."""
+
+    def __init__(self, take: Handler) -> None:
+        self._take = take
+        self._events: deque[Any] = deque()
+        self._taking = False
+
+    def __call__(self, event: Any) -> None:
+        """Take an event now, or after the one that is being taken. Of the loop's thread alone."""
+        self._events.append(event)
+        if self._taking:
+            return
+        self._taking = True
+        try:
+            while self._events:
+                self._take(self._events.popleft())
+        finally:
+            self._taking = False
+
+
 class Loop:
     """See the top of the module."""
 

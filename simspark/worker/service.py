@@ -20,7 +20,7 @@ from simspark.publib.blocks.server import EXECUTOR_ROLE, BlockServer
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ConfigError, MessageTooLarge, ProtocolError, SimsparkError, StorageFault
 from simspark.publib.machine import CancelTimer, Close, PeerLost, Send, SetTimer, TimerFired
-from simspark.publib.service import Loop
+from simspark.publib.service import Loop, OneAtATime
 from simspark.publib.signals import LeaveSignals
 from simspark.publib.wire.ask import master_endpoints
 from simspark.publib.wire.keys import ClientKeys, ServerKeys, client_keys
@@ -136,8 +136,7 @@ class WorkerService:
         self._untried = len(masters)
         self._me = local_identity("worker")
         self._dialers: dict[str, Dialer] = {}
-        self._events: deque[Any] = deque()
-        self._deciding = False
+        self._deliver = OneAtATime(self._decide)
         self._launcher = _launcher(loop, config, self._deliver)
         master_host = masters[0].removeprefix("tcp://").rpartition(":")[0]
         self._host = addresses.advertised(config.host, config.advertised_host, master_host)
@@ -174,18 +173,6 @@ class WorkerService:
         self._launcher.close()
 
     # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _deliver(self, event: Any) -> None:
-        """One event after another, also when performing the effects of one brings the next about."""
-        self._events.append(event)
-        if self._deciding:
-            return
-        self._deciding = True
-        try:
-            while self._events:
-                self._decide(self._events.popleft())
-        finally:
-            self._deciding = False
 
     def _decide(self, event: Any) -> None:
         before = self._core.phase
