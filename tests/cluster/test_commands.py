@@ -156,7 +156,7 @@ def test_a_worker_in_the_foreground_waits_for_a_master_when_asked_to(shell):
             assert shell("master", "start", "--port", str(port)).returncode == 0
             assert any(line.startswith(f"Worker w1 joined {url} (1 core") for line in worker.stderr)
         finally:
-            worker.send_signal(signal.SIGINT)
+            worker.send_signal(signal.SIGTERM)
         assert worker.wait(10) == 0
 
 
