@@ -50,6 +50,7 @@ class DriverRecord:
         self.losses: dict[tuple[int, int], int] = {}
         self.raises: dict[tuple[int, int], int] = {}
         self.disk_faults: dict[tuple[int, int], list[str]] = {}
+        self.full_disks: set[str] = set()
         self.rests: dict[tuple[int, int, int, str], float] = {}
         self.hangs: dict[tuple[int, int], int] = {}
         self.fetch_failures: dict[int, int] = {}
@@ -91,8 +92,11 @@ class Judge:
             self.sim.world.note("silent", driver.name, event.executor)
         elif kind is scheduling.ExecutorHeard:
             self.sim.world.note("heard", driver.name, event.executor)
-        elif kind is scheduling.WorkerChanged and self.sim.world.trace is not None:
+        elif kind is scheduling.WorkerChanged:
             self.sim.world.note("worker", driver.name, event.worker, event.state)
+            if event.state == "dead":
+                record.full_disks.discard(event.worker)
+        record.full_disks.intersection_update(driver.core.pool.excluded())
         for effect in effects:
             self._effect(driver, record, event, effect, fresh=fresh)
 
@@ -112,6 +116,7 @@ class Judge:
                 record.raises[attempt.key] = record.raises.get(attempt.key, 0) + 1
             elif report.outcome == "node_fault":
                 record.disk_faults.setdefault(attempt.key, []).append(attempt.worker)
+                record.full_disks.add(attempt.worker)
                 record.rests[(attempt.job, *attempt.key, attempt.worker)] = self.sim.world.now + NODE_REST_S
             elif report.outcome == "fetch_failed" and report.fetch is not None:
                 shuffle = report.fetch.shuffle
@@ -162,6 +167,8 @@ class Judge:
                 self.violate(f"{driver.name}: attempt id {attempt.task} is used twice")
             key = (launch.stage, attempt.partition)
             record.attempts[attempt.task] = _Attempt(launch.executor, worker, launch.job, key)
+            if worker in record.full_disks and self._has_others(driver):
+                self.violate(f"{driver.name}: task {key} goes to {worker}, whose disk is full, and others are there")
             if now < record.rests.get((launch.job, *key, worker), 0.0):
                 self.violate(f"{driver.name}: task {key} is back at {worker}, whose disk failed it just now")
             running.add(attempt.task)
@@ -258,6 +265,11 @@ class Judge:
         if server is None or not server.alive or server.paused:
             return False
         return self.sim.network.reachable(server.host, driver.host) and not self.sim.disk(server.host).full
+
+    def _has_others(self, driver: SimDriver) -> bool:
+        """Whether executors, silent ones too, are where nothing is known to be wrong."""
+        excluded = driver.core.pool.excluded()
+        return any(executor.worker not in excluded and not executor.draining for executor in driver.executors())
 
     def _had_no_disk(self, driver: SimDriver, faults: list[str], most: int) -> bool:
         """A task found disks at fault too often, and was everywhere where executors are."""

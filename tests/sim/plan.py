@@ -79,10 +79,10 @@ EVERYWHERE = (
     "reset executor", "reset worker", "reset driver",
     "power off", "disk full", "overflow", "clock step", "evict", "forget code",
 )  # fmt: skip
-SOMEWHERE = {"corrupt block": ("p5", "p6", "p7", "p8"), "lose block": ("p5", "p6", "p7", "p8"),
-             "kill master ": ("log", "give", "give", "give"), "cut driver ": ("give", "give", "give"),
-             "refuse fork": ("p1",), "cut workers": ("p3", "p6", "p7", "p8"),
-             "kill workers": ("p3", "p6", "p7", "p8")}  # fmt: skip
+SOMEWHERE = {"corrupt block": ("p5", "p6", "p7", "p8", "p8"), "lose block": ("p5", "p6", "p7", "p8"),
+             "kill master ": ("log", *("give",) * 4), "cut driver ": ("give",) * 4,
+             "refuse fork": ("p1",), "cut workers": ("p3", "p8"), "kill workers": ("p7", "p8"),
+             "cut node ": ("p10",), "stop master ": ("p10",), "power off ": ("p10",)}  # fmt: skip
 CELLS = tuple((kind, phase) for kind in EVERYWHERE for phase in PHASES) + tuple(
     (kind, phase) for kind, phases in SOMEWHERE.items() for phase in phases
 )

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from simspark.driver import watch
+from simspark.driver import dag_scheduler, task_outcomes, watch
 from simspark.driver.block_directory import MapOutputs
 from simspark.driver.cluster import Membership
 from simspark.driver.dag_scheduler import DagScheduler
@@ -250,8 +250,57 @@ def judge_after_oversleeping() -> Patches:
     return [(watch, "JUDGES", frozenset()), (watch.Watch, "_check_timeouts", wrong)]
 
 
+def hurry_back_to_full_disk() -> Patches:
+    """A task whose machine's disk failed it is back there at once."""
+    return [(task_outcomes, "NODE_REST_S", 0.0)]
+
+
+def use_full_disk() -> Patches:
+    """Executors on the machine with the full disk are used while others are silent."""
+
+    def wrong(self: Any) -> Any:
+        ready = [e for e in self._executors.values() if e.silent_since < 0 and not e.draining]
+        return [e for e in ready if e.worker not in self._excluded] or ready
+
+    return [(ExecutorPool, "usable", wrong)]
+
+
+def exclude_both() -> Patches:
+    """Of two workers that blame each other both are left out, which then means nothing: both are used."""
+
+    def wrong(self: Any, worker: str, cause: str) -> None:
+        self._exclude(worker, cause, unreachable=True)
+
+    return [(TaskOutcomes, "exclude_unless_last", wrong), (ExecutorPool, "is_left_out", lambda _self, _worker: False),
+            *use_full_disk()]
+
+
+def keep_unreachable() -> Patches:
+    """Results that the driver cannot read are made again on the same worker."""
+    return [(TaskOutcomes, "exclude_unreachable", lambda _self, _worker, _cause: None)]
+
+
+def count_again() -> Patches:
+    """Results that are made again add to accumulators again."""
+    accept = DagScheduler._accept_result
+
+    def wrong(self: Any, tasks: Any, *arguments: Any) -> None:
+        job = self._jobs[tasks.job]
+        job.spec = job.spec._replace(rerun=0)
+        accept(self, tasks, *arguments)
+
+    return [(DagScheduler, "_accept_result", wrong)]
+
+
+def fetch_without_pause() -> Patches:
+    """Input that cannot be had is asked for again at once, and both of a pair are left out: soon it is all over."""
+    return [(dag_scheduler, "pause_s", lambda _times: 0.0), *exclude_both()]
+
+
 FOUND: dict[str, Callable[[], Patches]] = {
-    "draining": keep_draining, "overslept": judge_after_oversleeping,
+    "draining": keep_draining, "overslept": judge_after_oversleeping, "hurried": hurry_back_to_full_disk,
+    "full": use_full_disk, "apart": exclude_both, "unread": keep_unreachable, "recounted": count_again,
+    "refused": fetch_without_pause,
 }  # fmt: skip
 
 
