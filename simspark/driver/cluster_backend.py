@@ -94,6 +94,7 @@ class ClusterBackend:
         self._membership = Membership(
             self._registration(self._advertised(listener.endpoint)), engine,
             MasterLink(self._send_to_master, self._dial_master), sessions, self._learn_owner, self._call_later,
+            len(self._access.addresses),
         )  # fmt: skip
         self._membership.on_registered = self._registered.set
         authenticator.role_of = self._membership.role_of

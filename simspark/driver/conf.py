@@ -54,6 +54,7 @@ class DriverSettings(NamedTuple):
     idle_release_s: float
     unmet_need_fails_s: float
     node_exclude_s: float
+    elsewhere_wait_s: float
     speculation: bool
     speculation_multiplier: float
     speculation_quantile: float
@@ -168,6 +169,8 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.simspark.scheduler.unmetNeedFails", "unmet_need_fails_s", _TIME, "120s",
      "A job that no registered worker could serve, even idle, fails after this time; 0: it waits."),
     ("spark.excludeOnFailure.timeout", "node_exclude_s", _TIME, "60s", "How long a faulty node gets no tasks."),
+    ("spark.simspark.scheduler.elsewhereWait", "elsewhere_wait_s", _TIME, "15s",
+     "How long a task that a machine's disk failed waits for an executor on another machine."),
     ("spark.speculation", "speculation", _FLAG, "false", "Start copies of tasks that take much longer than others."),
     ("spark.speculation.multiplier", "speculation_multiplier", _FACTOR, "3", "How many times the median is slow."),
     ("spark.speculation.quantile", "speculation_quantile", _FACTOR, "0.75",
