@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +16,7 @@ import psutil
 import pytest
 
 from simspark import SparkConf, SparkContext
-from simspark.driver.local_cluster import LocalCluster
-from simspark.driver.master_url import LocalClusterMaster
+from simspark.testing import LocalCluster
 
 from .conftest import simspark_processes, wait_until
 from .test_faults import EXPECTED, process_ids, two_stage_job
@@ -27,14 +27,9 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
     """A master and, unless the test's parameter says otherwise, two workers with one executor each."""
-    made = LocalCluster(str(scratch / "c"), LocalClusterMaster(getattr(request, "param", 2), 1, 512))
-    monkeypatch.setenv("SIMSPARK_PATHS_KEYS", made.keys_dir)
-    monkeypatch.setenv("SIMSPARK_MASTER", made.url)
-    try:
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with LocalCluster(getattr(request, "param", 2), 1, 512) as made:
         yield made
-    finally:
-        made.stop()
-        subprocess.run(["rm", "-rf", str(scratch / "c")], check=True)
 
 
 def conf() -> SparkConf:
@@ -191,9 +186,9 @@ def test_killed_program_leaves_nothing_on_the_workers(cluster: LocalCluster, tmp
     with start_program(tmp_path, "1", "stay") as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "500500\n"
-        assert list(scratch.glob("c/*/worker-*/app-*"))
+        assert list(scratch.glob("*/c/*/worker-*/app-*"))
         program.kill()
-    wait_until(lambda: not list(scratch.glob("c/*/worker-*/app-*")), "the application's files to go", 10)
+    wait_until(lambda: not list(scratch.glob("*/c/*/worker-*/app-*")), "the application's files to go", 10)
     wait_until(lambda: executors_of(scratch) == 0, "its executors to end", 10)
 
 
@@ -203,3 +198,18 @@ def executors_of(scratch: Path) -> int:
         int(line.split()[0]) for line in simspark_processes(scratch) if "simspark.worker.template" in line
     }
     return sum(1 for pid in templates if psutil.pid_exists(pid) and psutil.Process(pid).ppid() in templates)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_an_executor_with_several_cores_runs_its_tasks_in_threads() -> None:
+    settings = SparkConf().set("spark.executor.cores", "2").set("spark.executor.memory", "512m")
+
+    def where(_: int) -> tuple[int, str]:
+        time.sleep(0.2)
+        return os.getpid(), threading.current_thread().name
+
+    with SparkContext("local-cluster[1,2,512]", conf=settings) as sc:
+        places = sc.parallelize(range(8), 8).map(where).collect()
+        assert len({process for process, _ in places}) == 1
+        assert len({thread for _, thread in places}) == 2
+        assert sc.parallelize(range(1000), 8).map(lambda x: (x % 7, 1)).reduceByKey(lambda a, b: a + b).count() == 7
