@@ -168,6 +168,19 @@ def test_a_server_that_is_gone_or_says_nothing_is_given_up(stand, impatient):
     assert fetcher.fetch(stand.owner, "shuffle-1-0-0", 0).wait()
 
 
+def test_a_server_that_was_out_of_reach_is_not_dialled_for_the_next_file(stand, impatient, monkeypatch):
+    with socket.socket() as gone:
+        gone.bind(("127.0.0.1", 0))
+        nobody = stand.owner._replace(endpoint=f"tcp://127.0.0.1:{gone.getsockname()[1]}")
+    fetcher = stand.fetcher()
+    dial, dialled = fetcher._dial, []
+    monkeypatch.setattr(fetcher, "_dial", lambda owner: dialled.append(owner) or dial(owner))
+    for name in ("shuffle-1-0-0", "shuffle-1-1-1", "shuffle-1-2-2"):
+        with pytest.raises(BlockError, match="cannot be reached"):
+            fetcher.fetch(nobody, name, 0).wait()
+    assert dialled == [nobody] * fetch.DIALS
+
+
 def test_a_client_that_sends_something_else_is_cut_off(stand):
     lost = threading.Event()
     curve = ClientKeys(stand.client.public, stand.client.secret, stand.keys.public)

@@ -32,6 +32,8 @@ BUDGET_BYTES = 48 << 20
 SEGMENT_LIMIT_BYTES = 16 << 30
 DIALS = 3
 SILENCE_S = 5.0
+UNREACHABLE_S = 5.0
+"""A server that could not be reached is not tried again for so long: a task that needs ten of its files waits once."""
 CHECK_S = 1.0
 
 Place = tuple[str, str]
@@ -108,6 +110,7 @@ class BlockFetcher:
         self._dial = dial
         self._links: dict[Place, _Link] = {}
         self._sized: list[Segment] = []
+        self._unreachable: dict[Place, tuple[float, str]] = {}
         self._held_bytes = 0
         self._requests = 0
 
@@ -128,6 +131,10 @@ class BlockFetcher:
     # ── in the loop ──────────────────────────────────────────────────────────────────────────────
 
     def _start(self, owner: Owner, segment: Segment) -> None:
+        until, reason = self._unreachable.get(segment.place, (0.0, ""))
+        if self._clock.now() < until:
+            segment.finish(_out_of_reach(segment, reason))
+            return
         link = self._links.get(segment.place)
         if link is None:
             link = self._links[segment.place] = _Link(owner, self._clock.now())
@@ -252,8 +259,14 @@ class BlockFetcher:
             self._connect(link)
             return
         del self._links[_place(link)]
+        if link.dials >= DIALS:
+            self._unreachable[_place(link)] = (self._clock.now() + UNREACHABLE_S, reason)
         for segment in wanted:
-            segment.finish(MissingBlock(f"{segment.name}: {link.owner.endpoint} cannot be reached: {reason}"))
+            segment.finish(_out_of_reach(segment, reason))
+
+
+def _out_of_reach(segment: Segment, reason: str) -> MissingBlock:
+    return MissingBlock(f"{segment.name}: {segment.place[0]} cannot be reached: {reason}")
 
 
 def _place(link: _Link) -> Place:
