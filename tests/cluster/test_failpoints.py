@@ -30,6 +30,7 @@ from simspark.publib.errors import ClusterError, SimsparkError
 
 from .conftest import leftovers, wait_until
 from .test_cluster_faults import start_program
+from .test_faults import process_ids
 
 pytestmark = pytest.mark.cluster
 
@@ -206,6 +207,7 @@ def test_a_worker_killed_while_registering(
 def test_a_worker_killed_while_it_serves_a_fetch(arm: Arm, scratch: Path, tmp_path: Path) -> None:
     claim = arm("p7", role="worker")
     with SparkContext("local-cluster[2,1,512]", "p7", conf=over_network()) as sc:
+        wait_until(lambda: len(process_ids(sc)) == 2, "an executor on each worker, so that each fetches")
         assert Job(sc, tmp_path).run() == EXPECTED
         assert claim.exists()
 
