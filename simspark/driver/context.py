@@ -239,8 +239,8 @@ class SparkContext(Sources):
 
     def destroy_broadcast(self, broadcast_id: int, blocking: bool) -> None:
         """See BroadcastOwner."""
-        self.unpersist_broadcast(broadcast_id, blocking)
-        self._application.files.remove(f"broadcast-{broadcast_id}")
+        self._application.engine.forget("destroyed", broadcast_id)
+        self._application.engine.drop_forgotten()
 
     def _running(self) -> Application:
         if self._application.stopped:

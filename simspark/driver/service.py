@@ -67,7 +67,12 @@ class Engine:
     def listen(self, listener: Listener, first: Callable[[Any], bool] | None = None) -> None:
         """Hear executors on this listener; ``first`` takes what is not theirs. Before ``start``."""
         self._listener = listener
-        self.loop.add(listener, lambda event: None if first is not None and first(event) else self.handle_peer(event))
+
+        def handle(event: Any) -> None:
+            if first is None or not first(event):
+                self.handle_peer(event)
+
+        self.loop.add(listener, handle)
 
     def submit(self, job: RunningJob) -> None:
         """Run a job; its waiter learns the end, also when the engine is over."""
@@ -84,7 +89,7 @@ class Engine:
         self.loop.post(lambda: self.step(event))
 
     def forget(self, kind: str, number: int) -> None:
-        """Something is not needed any more: "shuffle", "data", "cached" or "broadcast". Also for finalizers."""
+        """Something is not needed any more: see ``_drop_forgotten`` for the kinds. For finalizers, too."""
         self._forgotten.append((kind, number))
 
     def drop_forgotten(self) -> None:
@@ -291,6 +296,9 @@ class Engine:
                     self._remove_file(f"data-{number}")
                 case "broadcast":
                     self._drop_broadcast(number)
+                case "destroyed":
+                    self._drop_broadcast(number)
+                    self._backend.remove_files("", (f"broadcast-{number}",))
 
     def _drop_broadcast(self, broadcast: int) -> None:
         for peer in self._dispatcher.peers():

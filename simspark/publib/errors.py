@@ -20,6 +20,7 @@
     │   └── RemoteFailure         stands in for a user's exception that could not travel
     ├── BlockError                data that should be there
     │   ├── MissingBlock          is not
+    │   │   └── OutOfReach        because who keeps it cannot be reached
     │   ├── CorruptBlock          is damaged
     │   └── FetchFailed           could not be had; names which
     ├── PeerError                 the other side of a connection
@@ -152,6 +153,10 @@ class MissingBlock(BlockError):
     """A block that should be there is not."""
 
     code = "SS401"
+
+
+class OutOfReach(MissingBlock):
+    """Whoever keeps a block cannot be reached."""
 
 
 class CorruptBlock(BlockError):

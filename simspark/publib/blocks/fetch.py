@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from simspark.publib import machine
 from simspark.publib.clock import Clock
-from simspark.publib.errors import BlockError, CorruptBlock, MissingBlock
+from simspark.publib.errors import BlockError, CorruptBlock, MissingBlock, OutOfReach
 from simspark.publib.service import Loop
 from simspark.publib.wire.messages import Chunk, FetchChunk, Owner
 from simspark.publib.wire.transport import Dialer
@@ -265,8 +265,8 @@ class BlockFetcher:
             segment.finish(_out_of_reach(segment, reason))
 
 
-def _out_of_reach(segment: Segment, reason: str) -> MissingBlock:
-    return MissingBlock(f"{segment.name}: {segment.place[0]} cannot be reached: {reason}")
+def _out_of_reach(segment: Segment, reason: str) -> OutOfReach:
+    return OutOfReach(f"{segment.name}: {segment.place[0]} cannot be reached: {reason}")
 
 
 def _place(link: _Link) -> Place:

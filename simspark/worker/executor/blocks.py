@@ -141,19 +141,6 @@ class _TriedWriter(SegmentWriter):
         return super().append_frame(segment, failpoints.spoil(bytes(frame)) if spoiled else frame)
 
 
-def read_broadcast(environment: Environment, fetcher: Fetcher, broadcast: int, pieces: int) -> Any:
-    """The value of a broadcast, mapped from a file of the driver or from this machine's copy."""
-    failpoints.hit("p9")
-    name = broadcast_file(broadcast)
-    directory = environment.local_directory("driver")
-    if directory is not None:
-        return _whole(os.path.join(directory, name))
-    path = os.path.join(environment.directory, name)
-    if not os.path.exists(path):
-        _copy_here(environment, fetcher, name, pieces)
-    return _whole(path)
-
-
 def read_program(environment: Environment, fetcher: Fetcher, name: str) -> bytes:
     """A stage's program that was too large for a message: a file of the driver with one value."""
     directory = environment.local_directory("driver")
@@ -162,23 +149,8 @@ def read_program(environment: Environment, fetcher: Fetcher, name: str) -> bytes
     return bytes(decode_inline(_fetch_from_driver(environment, fetcher, name, 0), name))
 
 
-def broadcast_file(broadcast: int) -> str:
-    """The name of a broadcast's file."""
-    return f"broadcast-{broadcast}"
-
-
 def _whole(path: str) -> Any:
     return decode_inline(SegmentFile(path).whole(), path)
-
-
-def _copy_here(environment: Environment, fetcher: Fetcher, name: str, pieces: int) -> None:
-    writer = SegmentWriter(os.path.join(environment.directory, name))
-    try:
-        for piece in range(pieces):
-            writer.append_frame(piece, _fetch_from_driver(environment, fetcher, name, piece))
-        writer.commit()
-    finally:
-        writer.abort()
 
 
 def _fetch_from_driver(environment: Environment, fetcher: Fetcher, name: str, segment: int) -> Any:

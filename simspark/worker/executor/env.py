@@ -62,6 +62,10 @@ class Environment:
             self._here.pop(owner.owner, None)
             self._owners[owner.owner] = owner
 
+    def owners(self) -> tuple[Owner, ...]:
+        """Everybody who keeps files."""
+        return tuple(self._owners.values())
+
     def owner(self, name: str) -> Owner | None:
         """Who this is, if the driver has told."""
         return self._owners.get(name)

@@ -31,7 +31,8 @@ from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
 from simspark.publib.wire.transport import Dialer
-from simspark.worker.executor.blocks import TaskData, read_broadcast, read_program
+from simspark.worker.executor.blocks import TaskData, read_program
+from simspark.worker.executor.broadcasts import read_broadcast
 from simspark.worker.executor.connection import RemoteBlocks, dial_driver
 from simspark.worker.executor.env import Environment
 from simspark.worker.executor.memory import ExecutorCache
