@@ -158,6 +158,8 @@ class MissingBlock(BlockError):
 class OutOfReach(MissingBlock):
     """Whoever keeps a block cannot be reached."""
 
+    code = "SS404"
+
 
 class CorruptBlock(BlockError):
     """A block's length or checksum is wrong."""
