@@ -214,6 +214,7 @@ class Runner:
         blocks = tuple(CachedBlock(*block) for block in run.cached_blocks)
         if isinstance(outcome, MapDone):
             result, name, size_bytes = b"", outcome.name, sum(outcome.sizes)
+            run.metrics["shuffle_write_bytes"] = size_bytes
         else:
             result, name, size_bytes = self._result(work, run, outcome)
         return TaskReport(run.task_id, "ok", result, name, size_bytes, accumulated, blocks, {}, None, None)

@@ -113,6 +113,7 @@ def test_a_large_result_is_a_file_that_outlives_the_executor(stand):
 def test_a_map_output_is_named_with_its_size(stand):
     report = stand.run(lambda split, task: MapDone("shuffle-1-7-5", (3, 4)))
     assert (report.name, report.size_bytes, report.payload) == ("shuffle-1-7-5", 7, b"")
+    assert report.metrics["shuffle_write_bytes"] == 7
 
 
 def test_accumulators_and_cached_blocks_come_with_the_result(stand):
