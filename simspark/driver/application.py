@@ -34,7 +34,7 @@ from simspark.publib.wire.messages import ExecutorSettings, Owner
 
 INTERRUPT_WAIT_S = 2.0
 REFETCH_ROUNDS = 4
-MANY_CORES = 2
+LEAST_CLUSTER_PARALLELISM = 2
 BUDGET_SHARE = 0.5
 KINDS = ("rdd", "shuffle", "stage", "job", "broadcast", "accumulator")
 
@@ -113,9 +113,8 @@ class Application:
             close()
             raise
         self.id = backend.application
-        self.parallelism = MANY_CORES if isinstance(master, ClusterMaster) else (
-            master.workers * master.executors_per_worker
-        )
+        most = self.settings.cores_max or backend.slots
+        self.parallelism = max(LEAST_CLUSTER_PARALLELISM, min(backend.slots, most))
         self._results = ResultReader(self.engine.owner, backend.fetch)
 
     def _cluster_access(self, master: ClusterMaster | LocalClusterMaster) -> tuple[Any, Callable[[], None]]:

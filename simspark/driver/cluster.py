@@ -63,6 +63,7 @@ class Membership:
         self._redial_s = REDIAL_FIRST_S
         self._dials = 0
         self.application = ""
+        self.slots = 0
         self.refused: str | None = None
         self.on_registered: Callable[[], None] = lambda: None
 
@@ -119,7 +120,8 @@ class Membership:
 
     def _handle_master_message(self, message: Any) -> None:
         match message:
-            case messages.ApplicationRegistered(application, _, lost):
+            case messages.ApplicationRegistered(application, _, lost, slots):
+                self.slots = slots
                 self._register(application, lost)
             case messages.ExecutorsGranted(grants):
                 for grant in grants:

@@ -128,6 +128,11 @@ class ClusterBackend:
         """The application's id, given by the master."""
         return self._membership.application
 
+    @property
+    def slots(self) -> int:
+        """Slots of all workers when the application registered."""
+        return self._membership.slots
+
     def _bind_host(self) -> str:
         if self._settings.driver_bind_address:
             return self._settings.driver_bind_address

@@ -54,7 +54,8 @@ class ApplicationDesk:
         application.asked_back, application.said = 0, None
         self._out.add(Accept(event.peer))
         lost = () if recovering else self._not_held(application, hello.executors)
-        registered = messages.ApplicationRegistered(application.application, self._ledger.epoch, lost)
+        slots = sum(worker.slots for worker in self._ledger.workers if worker.takes_grants)
+        registered = messages.ApplicationRegistered(application.application, self._ledger.epoch, lost, slots)
         self._out.send(event.peer, registered)
         unclaimed = {entry.executor for entry in self._ledger.executors.held(application.application)}
         self._ledger.kill(sorted(unclaimed.difference(hello.executors)), "its driver does not know it")

@@ -261,11 +261,15 @@ class FinishApplication(NamedTuple):
 
 
 class ApplicationRegistered(NamedTuple):
-    """The welcome. Executors in ``lost`` were claimed but are no longer this application's."""
+    """The welcome. Executors in ``lost`` were claimed but are no longer this application's.
+
+    ``slots`` are those of the workers that are alive, whoever holds them: what a program divides its work by.
+    """
 
     application: str
     epoch: int
     lost: tuple[str, ...]
+    slots: int = 0
 
 
 class ExecutorsGranted(NamedTuple):

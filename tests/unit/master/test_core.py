@@ -419,8 +419,14 @@ class TestApplicationsEnd:
         bench.lose("d1")
         bench.join("d2", driver_hello("app-1-1", ["app-1-1/1", "app-1-1/2", "app-1-1/77"]))
         (welcome,) = bench.sent("d2", messages.ApplicationRegistered)
-        assert welcome == messages.ApplicationRegistered("app-1-1", 1, ("app-1-1/77",))
+        assert welcome == messages.ApplicationRegistered("app-1-1", 1, ("app-1-1/77",), slots=welcome.slots)
         assert bench.tables() == (2, 1, 2)
+
+    def test_a_driver_is_told_of_the_slots_that_there_are_whoever_holds_them(self, bench):
+        self.running(bench)
+        bench.join("d2", driver_hello())
+        (welcome,) = bench.sent("d2", messages.ApplicationRegistered)
+        assert welcome.slots == sum(worker.slots for worker in bench.core.ledger.workers) > 0
 
     def test_executors_that_a_returning_driver_does_not_know_are_killed(self, bench):
         self.running(bench)
@@ -434,7 +440,7 @@ class TestApplicationsEnd:
         self.stay_heard(bench, 6)
         bench.join("d2", driver_hello("app-1-1", ["app-1-1/1"]))
         (welcome,) = bench.sent("d2", messages.ApplicationRegistered)
-        assert welcome == messages.ApplicationRegistered("app-1-1", 1, ("app-1-1/1",))
+        assert welcome == messages.ApplicationRegistered("app-1-1", 1, ("app-1-1/1",), slots=welcome.slots)
 
     def test_an_id_that_was_never_given_is_not_taken_over(self, bench):
         for peer, claim in (("d1", "app-1-7"), ("d2", "app-9-1"), ("d3", "w1"), ("d4", "app-1-01")):
