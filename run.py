@@ -164,8 +164,9 @@ def set_up(extra: str) -> None:
     except NotPossible as error:
         say(f"Installing simspark into .venv failed: {error}")
         sys.exit(1)
-    with open(stamp(extra), "w", encoding="ascii") as file:
-        file.write(definition(extra))
+    for done in ("", extra):  # an extra comes on top of the plain set-up
+        with open(stamp(done), "w", encoding="ascii") as file:
+            file.write(definition(done))
 
 
 def has_pip() -> bool:
