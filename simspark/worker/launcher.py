@@ -30,6 +30,7 @@ class Launcher:
                  on_event: Callable[[ExecutorStarted | ExecutorExited], None]) -> None:
         self._loop = loop
         self._on_event = on_event
+        self._work_dir = work_dir
         os.makedirs(work_dir, 0o700, exist_ok=True)
         sweep_dead(work_dir)
         self._root = AppDirectory.create(work_dir, f"worker-{os.getpid()}")
@@ -77,6 +78,10 @@ class Launcher:
             self._fd = -1
         self._template.close()
         self._root.remove()
+        try:
+            os.rmdir(self._work_dir)
+        except OSError:
+            return  # somebody else's files are in it, or it is a mount
 
     def _start_one(self, spec: ExecutorSpec) -> None:
         directory = self.directory(spec.application).path
