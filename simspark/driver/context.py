@@ -13,29 +13,24 @@ from simspark._version import __version__
 from simspark.driver.application import Application
 from simspark.driver.call_site import call_site
 from simspark.driver.conf import SparkConf, driver_settings, unknown_settings
+from simspark.driver.job_control import JobControl, ThreadProperties
 from simspark.driver.master_url import LocalClusterMaster, parse_master
 from simspark.driver.node import Node
-from simspark.driver.rdd.sources import Sources
+from simspark.driver.profiles import Profiles
+from simspark.driver.rdd.file_sources import FileSources
+from simspark.driver.rdd.hadoop import HadoopSources
+from simspark.driver.shipping import Shipping
 from simspark.driver.stages import compile_job
 from simspark.driver.user_errors import action
-from simspark.publib.errors import ConfigError, ContextStopped, NotSerializable
+from simspark.publib.errors import ConfigError, NotSerializable
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import Sink
 
 DEFAULT_MASTER = "local[*]"
 LEAST_PARALLELISM = 2
-JOB_GROUP = "spark.jobGroup.id"
-JOB_DESCRIPTION = "spark.job.description"
 
 
-class _Properties(threading.local):
-    """Properties of the jobs that this thread starts."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-
-
-class SparkContext(Sources):
+class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles):
     """Connects a program to executors, and makes RDDs, broadcasts and accumulators.
 
     ``master`` is where the program runs: ``local[N]`` (N executors on this machine; ``local[*]``, one a core, by
@@ -65,7 +60,7 @@ class SparkContext(Sources):
             if isinstance(master_url, LocalClusterMaster):
                 self._conf.setIfMissing("spark.executor.memory", f"{master_url.memory_mib}m")
             settings = driver_settings(self._conf)
-            self._thread_properties = _Properties()
+            self._thread_properties = ThreadProperties()
             self._application = Application(master_url, settings, settings.app_name)
             self._made_at = call_site()
             SparkContext._active = self
@@ -167,36 +162,6 @@ class SparkContext(Sources):
         """A copy of the settings."""
         return self._conf.copy()
 
-    # ── properties of jobs ───────────────────────────────────────────────────────────────────────────────────────
-
-    def setLocalProperty(self, key: str, value: str | None) -> None:
-        """Set a property of the jobs that this thread starts from now on; None removes it."""
-        if value is None:
-            self._thread_properties.values.pop(key, None)
-        else:
-            self._thread_properties.values[key] = value
-
-    def getLocalProperty(self, key: str) -> str | None:
-        """A property of this thread's jobs."""
-        return self._thread_properties.values.get(key)
-
-    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
-        """Give the jobs that this thread starts from now on a group, which ``cancelJobGroup`` ends together."""
-        self.setLocalProperty(JOB_GROUP, groupId)
-        self.setLocalProperty(JOB_DESCRIPTION, description)
-
-    def setJobDescription(self, value: str | None) -> None:
-        """Describe the jobs that this thread starts from now on."""
-        self.setLocalProperty(JOB_DESCRIPTION, value)
-
-    def cancelJobGroup(self, groupId: str) -> None:
-        """Cancel the running jobs of a group."""
-        self._application.cancel(lambda spec: spec.group == groupId, f"job group {groupId} was cancelled")
-
-    def cancelAllJobs(self) -> None:
-        """Cancel all running jobs."""
-        self._application.cancel(lambda _: True, "all jobs were cancelled")
-
     def waiting_text(self) -> str:
         """What the running jobs wait for, in words; empty when they wait for nothing."""
         return self._application.engine.waiting_text()
@@ -241,11 +206,6 @@ class SparkContext(Sources):
         """See BroadcastOwner."""
         self._application.engine.forget("destroyed", broadcast_id)
         self._application.engine.drop_forgotten()
-
-    def _running(self) -> Application:
-        if self._application.stopped:
-            raise ContextStopped("This SparkContext was stopped. Make a new one: SparkContext(...). (SS103)")
-        return self._application
 
 
 SimContext = SparkContext

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from simspark.driver.node import Node
-from simspark.driver.rdd.sources import Sources
+from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.stages import compile_job
 from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches
 from simspark.publib.errors import BlockError, FetchFailed
@@ -71,7 +71,7 @@ class Cache:
         return self.kept[rdd, partition]
 
 
-class HereContext(Sources):
+class HereContext(FileSources):
     """Runs compiled stages one task after another, in this thread."""
 
     def __init__(self, directory: str) -> None:

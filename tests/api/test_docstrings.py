@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from simspark import RDD, SparkConf, StatCounter
+from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.rdd.sources import Sources
 
 EXAMPLES = [
     test
-    for owner in (RDD, Sources, SparkConf, StatCounter)
+    for owner in (RDD, Sources, FileSources, SparkConf, StatCounter)
     for kind in (owner.__mro__ if owner is RDD else [owner])
     if kind.__module__.startswith("simspark.")
     for test in doctest.DocTestFinder(recurse=True, exclude_empty=True).find(
