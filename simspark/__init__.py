@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ResultIterable,
         TaskContext,
     )
+    from simspark.publib.lineage.spark_files import SparkFiles
     from simspark.publib.lineage.stat_counter import StatCounter
     from simspark.publib.lineage.storage_level import StorageLevel
 
@@ -68,6 +69,7 @@ _HOME = {
     "SimsparkError": _ERRORS,
     "SparkConf": "simspark.driver.conf",
     "SparkContext": "simspark.driver.context",
+    "SparkFiles": "simspark.publib.lineage.spark_files",
     "StatCounter": "simspark.publib.lineage.stat_counter",
     "StorageLevel": "simspark.publib.lineage.storage_level",
     "TaskContext": _SHARED,
@@ -97,6 +99,7 @@ __all__ = [
     "SimsparkError",
     "SparkConf",
     "SparkContext",
+    "SparkFiles",
     "StatCounter",
     "StorageLevel",
     "TaskContext",

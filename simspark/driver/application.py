@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from simspark.driver import scheduling
@@ -31,6 +31,9 @@ from simspark.publib.errors import ContextStopped, FetchFailed
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import ExecutorSettings, Owner
+
+if TYPE_CHECKING:
+    from simspark.driver.shared_files import SharedFiles
 
 INTERRUPT_WAIT_S = 2.0
 REFETCH_ROUNDS = 4
@@ -59,6 +62,7 @@ class Application:
         self.files = DriverFiles(self.directory)
         self._nonce_secret = os.urandom(32)
         self._programs: set[str] = set()
+        self._shared: SharedFiles | None = None
         self._close: list[Callable[[], None]] = []
         self._updates = AccumulatedUpdates(self._apply_updates)
         try:
@@ -155,6 +159,24 @@ class Application:
             inline_result_bytes=settings.inline_result_bytes,
             properties={"spark.simspark.errors.showValues": str(settings.show_values).lower()},
             owner=owner,
+        )
+
+    # ── what the program shares ──────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def shared(self) -> SharedFiles:
+        """Files, archives and modules for tasks."""
+        with self._lock:
+            if self._shared is None:
+                from simspark.driver.shared_files import SharedFiles
+
+                self._shared = SharedFiles(self.files, self.engine.share, self._has_far_executors())
+            return self._shared
+
+    def _has_far_executors(self) -> bool:
+        """Whether executors may be on machines that do not see this one's files."""
+        return isinstance(self._master, ClusterMaster) or (
+            isinstance(self._master, LocalClusterMaster) and self.settings.blocks_over_network
         )
 
     # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ EXECUTOR_ENV = "spark.executorEnv."
 _SPARK_ONLY = (
     "spark.sql.", "spark.hadoop.", "spark.ui.", "spark.yarn.", "spark.kubernetes.", "spark.jars", "spark.serializer",
     "spark.kryo", "spark.driver.extra", "spark.executor.extra", "spark.submit.", "spark.python.", "spark.pyspark.",
-    "spark.files", "spark.archives", "spark.history.", "spark.rdd.compress", "spark.io.",
+    "spark.history.", "spark.rdd.compress", "spark.io.",
     "spark.driver.cores", "spark.driver.memory", "spark.executor.instances", "spark.shuffle.", "spark.logConf",
     "spark.memory.", "spark.broadcast.", "spark.network.", "spark.rpc.", "spark.storage.", "spark.streaming.",
     "spark.home", "spark.security.", "spark.authenticate", "spark.eventLog.", "spark.dynamicAllocation.",
@@ -68,6 +68,9 @@ class DriverSettings(NamedTuple):
     block_port: int
     blocks_over_network: bool
     local_dir: str
+    shared_files: str
+    shared_archives: str
+    python_files: str
     event_log: bool
     event_log_dir: str
     event_log_max_bytes: int
@@ -187,6 +190,10 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.simspark.blocks.overNetwork", "blocks_over_network", _FLAG, "false",
      "On a cluster, fetch other processes' files from their block servers even where they could be mapped: for tests."),
     ("spark.local.dir", "local_dir", _TEXT, "", "Where short-lived files are; the temporary directory if empty."),
+    ("spark.files", "shared_files", _TEXT, "", "Files to add for tasks, with commas between them."),
+    ("spark.archives", "shared_archives", _TEXT, "", "Archives to unpack for tasks, with commas between them."),
+    ("spark.submit.pyFiles", "python_files", _TEXT, "",
+     "Python files, zips or package directories that tasks may import, with commas between them."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),
     ("spark.simspark.eventLog.maxSize", "event_log_max_bytes", _SIZE, "32m", "Largest size of one event log."),

@@ -64,9 +64,12 @@ class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles):
             self._application = Application(master_url, settings, settings.app_name)
             self._made_at = call_site()
             SparkContext._active = self
-        for path in pyFiles or ():
-            sys.path.insert(1, path)
         atexit.register(self.stop)
+        try:
+            self._share_first(pyFiles or (), settings)
+        except BaseException:
+            self.stop()
+            raise
 
     def _refuse_a_second(self) -> None:
         other = SparkContext._active
@@ -96,6 +99,7 @@ class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles):
                 SparkContext._active = None
         atexit.unregister(self.stop)
         self._application.stop()
+        self._end_sharing()
 
     def __enter__(self) -> Self:
         return self

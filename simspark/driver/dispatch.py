@@ -1,8 +1,8 @@
 """What each executor has been told, and the messages that a launch needs.
 
-A program, a map output table and the owners of files travel to an executor once, before the first task that needs
-them: one channel keeps the order, so an executor never sees a task before its code. What an executor was told is
-forgotten with the executor; a session that breaks and resumes loses nothing.
+A program, a map output table, the owners of files and what the program shares travel to an executor once, before the
+first task that needs them: one channel keeps the order, so an executor never sees a task before its code. What an
+executor was told is forgotten with the executor; a session that breaks and resumes loses nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 from simspark.driver.job import RunningJob, StageCode
 from simspark.driver.scheduling import Launch, Outputs
 from simspark.publib.wire import messages
-from simspark.publib.wire.messages import Owner, TaskLaunch
+from simspark.publib.wire.messages import Owner, SharedFile, TaskLaunch
 
 LAUNCH_BYTES = 512 << 10
+SHARED_FILES = 500
 INLINE_PROGRAM_BYTES = 256 << 10
 
 
@@ -50,6 +51,7 @@ class Dispatcher:
         self._told: dict[str, _Told] = {}
         self._stages: dict[int, _Stage] = {}
         self._owners: dict[str, Owner] = {}
+        self._shared: dict[tuple[str, str], SharedFile] = {}
 
     def add_job(self, job: RunningJob) -> None:
         """Hold the code of the job's stages until it ends."""
@@ -80,11 +82,20 @@ class Dispatcher:
         """Who keeps this owner's files."""
         return self._owners.get(owner)
 
+    def share(self, file: SharedFile) -> None:
+        """Tell every executor, and those that join later, of a file of the driver's. The newest of a name counts."""
+        self._shared[file.kind, file.name] = file
+        for told in self._told.values():
+            self._send(told.peer, messages.SharedFiles((file,)))
+
     def join(self, executor: str, peer: str) -> None:
         """An executor was let in and has had its settings."""
         self._told[executor] = _Told(peer)
         if self._owners:
             self._send(peer, messages.Owners(tuple(self._owners.values())))
+        shared = tuple(self._shared.values())
+        for start in range(0, len(shared), SHARED_FILES):
+            self._send(peer, messages.SharedFiles(shared[start : start + SHARED_FILES]))
 
     def leave(self, executor: str) -> None:
         """An executor is gone."""

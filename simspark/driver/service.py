@@ -23,7 +23,7 @@ from simspark.publib import events, machine
 from simspark.publib.clock import Clock
 from simspark.publib.service import Loop, OneAtATime
 from simspark.publib.wire import messages
-from simspark.publib.wire.messages import ExecutorExit, ExecutorSettings, Owner
+from simspark.publib.wire.messages import ExecutorExit, ExecutorSettings, Owner, SharedFile
 from simspark.publib.wire.nonce import executor_nonce
 from simspark.publib.wire.transport import Listener
 
@@ -95,6 +95,10 @@ class Engine:
     def drop_forgotten(self) -> None:
         """Let go now of what is not needed, not at the next job."""
         self.loop.post(self._drop_forgotten)
+
+    def share(self, file: SharedFile) -> None:
+        """Let all executors have a file of the driver's before the tasks of jobs that are submitted after this."""
+        self.loop.post(lambda: self._dispatcher.share(file))
 
     def remove_files(self, prefixes: tuple[str, ...]) -> None:
         """Remove files on every worker."""

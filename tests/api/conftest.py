@@ -10,13 +10,18 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from simspark.driver.files import DriverFiles
 from simspark.driver.node import Node
 from simspark.driver.rdd.file_sources import FileSources
+from simspark.driver.shared_files import SharedFiles
+from simspark.driver.shipping import Shipping
 from simspark.driver.stages import compile_job
+from simspark.publib.blocks.app_directory import AppDirectory
 from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches
 from simspark.publib.errors import BlockError, FetchFailed
 from simspark.publib.lineage.program import run_program
@@ -71,11 +76,14 @@ class Cache:
         return self.kept[rdd, partition]
 
 
-class HereContext(FileSources):
+class HereContext(FileSources, Shipping):
     """Runs compiled stages one task after another, in this thread."""
 
     def __init__(self, directory: str) -> None:
         self.files = Files(directory)
+        shared = SharedFiles(DriverFiles(AppDirectory(directory, "")), lambda _: None, travels=False)
+        self._application: Any = SimpleNamespace(stopped=False, shared=shared)
+        self._install_shared_root()
         self.cache = Cache()
         self.accumulators: dict[int, Accumulator[Any]] = {}
         self.forgotten: list[tuple[str, int]] = []
@@ -152,7 +160,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def sc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if request.param == "here":
         directory: Path = tmp_path_factory.mktemp("here")
-        yield HereContext(str(directory))
+        context = HereContext(str(directory))
+        yield context
+        context._end_sharing()
         return
     from simspark import SparkContext
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from simspark import RDD, SparkConf, StatCounter
+from simspark import RDD, SparkConf, SparkFiles, StatCounter
 from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.rdd.sources import Sources
+from simspark.driver.shipping import Shipping
 
 EXAMPLES = [
     test
-    for owner in (RDD, Sources, FileSources, SparkConf, StatCounter)
+    for owner in (RDD, Sources, FileSources, Shipping, SparkConf, SparkFiles, StatCounter)
     for kind in (owner.__mro__ if owner is RDD else [owner])
     if kind.__module__.startswith("simspark.")
     for test in doctest.DocTestFinder(recurse=True, exclude_empty=True).find(

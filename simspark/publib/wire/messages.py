@@ -82,6 +82,25 @@ class Owner(NamedTuple):
     server_key: str
 
 
+class SharedFile(NamedTuple):
+    """Something that the driver gives every executor; where its machine is the driver's, it is there already.
+
+    ``kind`` is "file", "python" (also a place to import from), "archive" (unpacked under ``name``) or "modules": the
+    program's own, unpacked in a directory of their own, imported before all else, instead of the last ones.
+    ``form`` is "" or what unpacks it: "zip" or "tar". ``digest`` is the blake2b of the content, which is the value in
+    the driver's file ``block``. ``modules`` are to be imported anew; ``problem`` says why they could not be sent.
+    """
+
+    name: str
+    kind: str
+    form: str
+    block: str
+    pieces: int
+    digest: str
+    modules: tuple[str, ...]
+    problem: str
+
+
 class TaskLaunch(NamedTuple):
     """One attempt of one task. ``split`` is pickled; empty means None."""
 
@@ -452,6 +471,12 @@ class DropBlocks(NamedTuple):
     broadcasts: tuple[int, ...]
 
 
+class SharedFiles(NamedTuple):
+    """Files, archives and modules that tasks find from now on; adds to what was said before."""
+
+    files: tuple[SharedFile, ...]
+
+
 class Shutdown(NamedTuple):
     """Leave; nothing more will come."""
 
@@ -512,6 +537,7 @@ REGISTRY: dict[int, type] = {
     76: CancelTasks, 77: CommitAnswer, 78: DropBlocks, 79: Shutdown,
     80: BlockClientHello, 81: FetchChunk, 82: Chunk,
     90: StatusQuery, 91: StatusReport,
+    100: SharedFiles,
 }  # fmt: skip
 
 HELLOS = frozenset({RegisterWorker, RegisterApplication, WorkerHello, ExecutorHello, BlockClientHello, StatusQuery})

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from simspark.publib import failpoints
 from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_inline
-from simspark.publib.errors import BlockError, FetchFailed, OutOfReach
+from simspark.publib.errors import BlockError, CorruptBlock, FetchFailed, OutOfReach
 from simspark.publib.wire.messages import Owner
 from simspark.worker.executor.blocks import Fetcher
 from simspark.worker.executor.env import Environment
@@ -28,26 +28,47 @@ PEERS_ASKED = 2
 
 def read_broadcast(environment: Environment, fetcher: Fetcher, broadcast: int, pieces: int) -> Any:
     """The value of a broadcast, mapped from a file of the driver or from this machine's copy."""
+    return read_value(environment, fetcher, f"broadcast-{broadcast}", pieces)
+
+
+def read_value(environment: Environment, fetcher: Fetcher, name: str, pieces: int) -> Any:
+    """The value in a file of the driver; mapped. FetchFailed when it cannot be had whole.
+
+    A copy that turns out to be damaged is made once more, from the driver alone.
+    """
     failpoints.hit("p9")
-    name = f"broadcast-{broadcast}"
     directory = environment.local_directory(DRIVER)
     if directory is not None:
         return _whole(os.path.join(directory, name))
     path = os.path.join(environment.directory, name)
+    try:
+        return _whole(_copied(environment, fetcher, path, pieces, PEERS_ASKED))
+    except CorruptBlock:
+        remove_file(path)
+    try:
+        return _whole(_copied(environment, fetcher, path, pieces, 0))
+    except CorruptBlock as error:
+        remove_file(path)
+        raise FetchFailed(DRIVER, name, -1, -1, str(error)) from error
+
+
+def _copied(environment: Environment, fetcher: Fetcher, path: str, pieces: int, peers_asked: int) -> str:
+    """This machine's copy, which one of its executors makes while the others wait."""
     if not os.path.exists(path):
-        with _only_one_here(path + ".lock"):
+        with only_one_here(path + ".lock"):
             if not os.path.exists(path):
-                _Copy(environment, fetcher, name).make(path, pieces)
-    return _whole(path)
+                _Copy(environment, fetcher, os.path.basename(path), peers_asked).make(path, pieces)
+    return path
 
 
 class _Copy:
     """Brings one value to this machine."""
 
-    def __init__(self, environment: Environment, fetcher: Fetcher, name: str) -> None:
+    def __init__(self, environment: Environment, fetcher: Fetcher, name: str, peers_asked: int) -> None:
         self._environment = environment
         self._fetcher = fetcher
         self._name = name
+        self._peers_asked = peers_asked
         self._out_of_reach: set[str] = set()
 
     def make(self, path: str, pieces: int) -> None:
@@ -93,7 +114,7 @@ class _Copy:
             owner for owner in self._environment.owners()
             if owner.endpoint and owner.owner not in (DRIVER, own) and owner.owner not in self._out_of_reach
         ]  # fmt: skip
-        return sorted(others, key=lambda owner: crc32(f"{own} {owner.owner} {number}".encode()))[:PEERS_ASKED]
+        return sorted(others, key=lambda owner: crc32(f"{own} {owner.owner} {number}".encode()))[: self._peers_asked]
 
 
 def _write_piece(path: str, piece: Any) -> None:
@@ -105,8 +126,16 @@ def _write_piece(path: str, piece: Any) -> None:
         writer.abort()
 
 
+def remove_file(path: str) -> None:
+    """Remove a file, if it is there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
 @contextmanager
-def _only_one_here(path: str) -> Iterator[None]:
+def only_one_here(path: str) -> Iterator[None]:
     """A lock among the executors of this machine; one that dies lets it go."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -157,13 +157,15 @@ class Runner:
     """Turns work into reports. One for all task threads; ``run`` may be called in several at once."""
 
     def __init__(self, environment: Environment, programs: Programs, cache: Any,
-                 open_data: Callable[[int], TaskData], interrupts: Interrupts, clock: Clock) -> None:
+                 open_data: Callable[[int], TaskData], interrupts: Interrupts, clock: Clock,
+                 bring_shared: Callable[[], None] = lambda: None) -> None:
         self._environment = environment
         self._programs = programs
         self._cache = cache
         self._open_data = open_data
         self._interrupts = interrupts
         self._clock = clock
+        self._bring_shared = bring_shared
 
     def run(self, work: Work) -> TaskReport:
         """Run one attempt. What ends the process comes out: SystemExit or Terminated."""
@@ -204,6 +206,7 @@ class Runner:
         )  # fmt: skip
 
     def _attempt(self, work: Work, run: TaskRun) -> TaskReport:
+        self._bring_shared()
         program = self._programs.get(work.launch.hash)
         if program is None:
             raise FetchFailed("driver", f"program-{work.launch.hash.hex()}", -1, -1, "it was let go")

@@ -27,6 +27,7 @@ from simspark.publib.clock import SystemClock
 from simspark.publib.errors import BlockError
 from simspark.publib.hashing import hash_probe
 from simspark.publib.lineage.shared import BROADCAST_VALUES
+from simspark.publib.lineage.spark_files import SparkFiles
 from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
@@ -38,6 +39,7 @@ from simspark.worker.executor.env import Environment
 from simspark.worker.executor.memory import ExecutorCache
 from simspark.worker.executor.outbox import Outbox
 from simspark.worker.executor.runner import Interrupts, Programs, Runner, Terminated, Work
+from simspark.worker.executor.shared_files import SharedCopies
 
 TERMINATED = 128 + signal.SIGTERM
 DEPART_S = 1.0
@@ -63,14 +65,17 @@ class Executor:
         self._outbox = Outbox(self._loop, self._clock, self._dialer.send)
         self._interrupts = Interrupts()
         self._cache = ExecutorCache(self._environment, self._post_dropped, self._open_data)
+        self._shared = SharedCopies(self._environment, self._fetcher)
         self._runner = Runner(
-            self._environment, self._programs, self._cache, self._open_data, self._interrupts, self._clock
-        )
+            self._environment, self._programs, self._cache, self._open_data, self._interrupts, self._clock,
+            self._shared.bring,
+        )  # fmt: skip
         self._handlers: dict[type, Callable[[Any], None]] = {
             messages.ExecutorSettings: self._environment.take_settings,
             messages.Owners: lambda message: self._environment.take_owners(message.owners),
             messages.MapOutputs: self._environment.take_map_outputs,
             messages.CachedPartitions: lambda message: self._environment.take_cached(message.blocks),
+            messages.SharedFiles: lambda message: self._shared.take(message.files),
             messages.StageProgram: self._handle_program,
             messages.LaunchTasks: self._handle_launch,
             messages.CancelTasks: self._handle_cancel,
@@ -79,6 +84,7 @@ class Executor:
             messages.Shutdown: lambda _: self._leave(0),
         }
         BROADCAST_VALUES.install(self._read_broadcast)
+        SparkFiles._install(self._shared.root)
         self._loop.add_fd(life_fd, lambda: os._exit(1))
         self._loop.add(self._dialer, self._handle)
 

@@ -1,0 +1,183 @@
+"""Files, archives and modules on their way to executors that do not see the driver's: copied once, verified, swept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simspark import SparkConf, SparkContext, SparkFiles
+from simspark.testing import LocalCluster
+
+from .conftest import wait_until
+
+pytestmark = pytest.mark.cluster
+
+LARGE = 6 << 20
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
+    """A master and as many workers as the parameter says, each with one executor."""
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with LocalCluster(getattr(request, "param", 2), 1, 512) as made:
+        yield made
+
+
+def conf(**settings: str) -> SparkConf:
+    """Executors that have all of the driver's files over the network."""
+    made = SparkConf().set("spark.executor.memory", "512m").set("spark.simspark.blocks.overNetwork", True)
+    return made.setAll([(f"spark.simspark.{key.replace('_', '.')}", value) for key, value in settings.items()])
+
+
+def large_file(tmp_path: Path) -> str:
+    path = tmp_path / "large.bin"
+    path.write_bytes(os.urandom(LARGE))
+    return str(path)
+
+
+def read_large(_: int) -> tuple[str, bytes]:
+    path = SparkFiles.get("large.bin")
+    with open(path, "rb") as file:
+        return path, file.read()
+
+
+def seen(sc: SparkContext, partitions: int = 8) -> tuple[set[str], set[bytes]]:
+    """At which paths tasks find the large file, and with which contents."""
+    rows = sc.parallelize(range(partitions), partitions).map(read_large).collect()
+    return {path for path, _ in rows}, {content for _, content in rows}
+
+
+def test_executors_of_a_machine_copy_a_file_once_below_their_own_directory(scratch: Path, tmp_path: Path) -> None:
+    path = large_file(tmp_path)
+    with SparkContext("local-cluster[2,2,512]", conf=conf()) as sc:
+        sc.addFile(path)
+        paths, contents = seen(sc)
+        assert contents == {Path(path).read_bytes()}
+        assert len(paths) == len({path.rpartition("/userfiles/")[0] for path in paths}) <= 2
+        assert SparkFiles.get("large.bin") not in paths
+        assert not list(scratch.rglob("*.new"))
+
+
+def test_an_executor_that_joins_later_has_what_was_added_before(cluster: LocalCluster, tmp_path: Path) -> None:
+    path = large_file(tmp_path)
+    with SparkContext(conf=conf()) as sc:
+        sc.addFile(path)
+        first, _ = seen(sc)
+        cluster.workers[0].kill()
+        cluster.workers[1].kill()
+        cluster.add_workers(1)
+        later, contents = seen(sc)
+        assert contents == {Path(path).read_bytes()}
+        assert not later & first
+
+
+def test_an_executor_killed_while_it_copies_costs_nothing(scratch: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SIMSPARK_FAILPOINTS", f"p9=kill,role=executor,once={tmp_path}/claim")
+    path = large_file(tmp_path)
+    with SparkContext("local-cluster[2,1,512]", conf=conf()) as sc:
+        sc.addFile(path)
+        _, contents = seen(sc)
+        assert (tmp_path / "claim").exists()
+        assert contents == {Path(path).read_bytes()}
+
+
+def application_files(cluster: LocalCluster, worker: int, pattern: str) -> list[Path]:
+    return sorted(Path(cluster.directory, str(worker)).glob(f"worker-*/app-*/{pattern}"))
+
+
+@pytest.mark.parametrize("cluster", [1], indirect=True)
+def test_a_damaged_copy_on_another_machine_is_not_believed(cluster: LocalCluster, tmp_path: Path) -> None:
+    path = large_file(tmp_path)
+    with SparkContext(conf=conf()) as sc:
+        sc.addFile(path)
+        assert len(seen(sc)[0]) == 1
+        (copy,) = (file for file in application_files(cluster, 0, "shared-*") if file.suffix == "")
+        with open(copy, "r+b") as file:
+            file.seek(LARGE // 2)
+            byte = file.read(1)[0]
+            file.seek(LARGE // 2)
+            file.write(bytes([byte ^ 1]))
+        cluster.add_workers(1)
+
+        def both() -> bool:
+            paths, contents = seen(sc, 16)
+            assert contents == {Path(path).read_bytes()}
+            return len(paths) == 2
+
+        wait_until(both, "tasks on both workers")
+
+
+def test_a_file_that_no_executor_can_have_fails_the_job_by_name(scratch: Path, tmp_path: Path) -> None:
+    with SparkContext("local-cluster[1,1,512]", conf=conf()) as sc:
+        sc.addFile(large_file(tmp_path))
+        (block,) = (file for file in scratch.glob("local-*/shared-*") if file.suffix == "")
+        block.unlink()
+        with pytest.raises(Exception, match=rf"could not read {block.name} of driver"):
+            sc.parallelize([1], 1).map(read_large).collect()
+
+
+PROGRAM = """
+import sys
+from simspark import SparkConf, SparkContext
+
+conf = SparkConf().set("spark.executor.memory", "512m").set("spark.simspark.blocks.overNetwork", True)
+with SparkContext(conf=conf, pyFiles=[sys.argv[1]]) as sc:
+    def value(_):
+        import shared_word
+        return shared_word.VALUE
+    for _ in range(3):
+        print(*sorted(set(sc.parallelize(range(4), 4).map(value).collect())))
+"""
+
+
+def test_two_applications_have_modules_of_the_same_name_each_its_own(cluster: LocalCluster, tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    programs = []
+    for word in ("one", "two"):
+        (tmp_path / word).mkdir()
+        (tmp_path / word / "shared_word.py").write_text(f"VALUE = {word!r}")
+        command = [sys.executable, str(script), str(tmp_path / word / "shared_word.py")]
+        programs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    assert [program.communicate(timeout=90)[0].split() for program in programs] == [["one"] * 3, ["two"] * 3]
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize("master", ["local[1]", "local-cluster[1,1,512]"])
+def test_settings_and_constructor_name_files_archives_and_modules(master: str, tmp_path: Path) -> None:
+    import zipfile
+
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    for name in ("shared_c", "shared_d"):
+        (tmp_path / f"{name}.py").write_text(f"VALUE = {name!r}")
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
+        archive.writestr("e.txt", "e")
+    settings = conf().set("spark.files", f"{tmp_path}/a.txt,{tmp_path}/b.txt")
+    settings.set("spark.archives", f"{tmp_path}/e.zip#e").set("spark.submit.pyFiles", f"{tmp_path}/shared_c.py")
+
+    def found(_: int) -> list[str]:
+        from importlib import import_module
+
+        values = [import_module(name).VALUE for name in ("shared_c", "shared_d")]
+        return [open(SparkFiles.get(name)).read() for name in ("a.txt", "b.txt", "e/e.txt")] + values  # noqa: SIM115
+
+    before = list(sys.path)
+    with SparkContext(master, conf=settings, pyFiles=[f"{tmp_path}/shared_d.py"]) as sc:
+        assert sc.parallelize([1], 1).map(found).collect() == [["a.txt", "b.txt", "e", "shared_c", "shared_d"]]
+    assert sys.path == before
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_context_whose_files_are_missing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"There is no .*/nope\.py"):
+        SparkContext("local[1]", pyFiles=[f"{tmp_path}/nope.py"])
+    with SparkContext("local[1]") as sc:
+        assert sc.parallelize([1, 2], 1).sum() == 3
