@@ -39,7 +39,12 @@ ALLOWED_LAYERS = {
     "driver": {"driver", "publib"},
     "master": {"master", "publib"},
     "worker": {"worker", "publib"},
+    # Spark instead of our engine: it takes the driver's settings and errors, and stands where the driver stands.
+    "spark_engine": {"spark_engine", "driver", "publib"},
 }
+# The choice between the two engines is made in one file, which opens the other's door.
+DOORS = {"driver/engine_choice.py": "simspark.spark_engine.door"}
+PYSPARK_AT_THE_TOP = {"spark_engine/context.py", "spark_engine/edge.py", "spark_engine/rdd.py"}
 UNPICKLES = "publib/wire/payload.py"
 PRINTS = "cli/"
 MAX_FILE_LINES = 500
@@ -110,8 +115,15 @@ def test_layers_import_only_what_is_below_them():
         if module.startswith("simspark.")
         and module.split(".")[1] in {*ALLOWED_LAYERS, "cli", "testing"}
         and module.split(".")[1] not in ALLOWED_LAYERS[layer]
+        and not module.startswith(DOORS.get(name(path), module + "-"))
     ]
     assert not wrong
+
+
+def test_only_the_spark_engine_knows_pyspark_and_its_door_does_without():
+    found = {name(path) for path in sources() if any(module.startswith("pyspark") for module in imports(path))}
+    assert found <= PYSPARK_AT_THE_TOP
+    assert not modules_after("import simspark.spark_engine.door") & {"pyspark", "py4j"}
 
 
 @pytest.mark.parametrize("core", PURE_CORES)

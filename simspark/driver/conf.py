@@ -211,6 +211,20 @@ def environment_settings() -> dict[str, str]:
     return {key: os.environ[name] for name, key in ENVIRONMENT.items() if os.environ.get(name)}
 
 
+class SparkEnvironment(NamedTuple):
+    """What the environment says of Apache Spark: whether spark-submit started this program, and where things are."""
+
+    submitted: bool
+    java_home: str
+    python: str
+
+
+def spark_environment() -> SparkEnvironment:
+    """Read what concerns Spark, under Spark's names."""
+    read = os.environ.get
+    return SparkEnvironment("PYSPARK_GATEWAY_PORT" in os.environ, read("JAVA_HOME", ""), read("PYSPARK_PYTHON", ""))
+
+
 def plain_terminal() -> bool:
     """Whether the environment says that nobody watches, or that the terminal cannot move its cursor."""
     return bool(os.environ.get("CI")) or os.environ.get("TERM") == "dumb"

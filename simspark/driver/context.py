@@ -13,6 +13,7 @@ from simspark._version import __version__
 from simspark.driver.application import Application
 from simspark.driver.call_site import call_site
 from simspark.driver.conf import SparkConf, driver_settings, unknown_settings
+from simspark.driver.engine_choice import EngineChoice
 from simspark.driver.job_control import JobControl, ThreadProperties
 from simspark.driver.master_url import LocalClusterMaster, parse_master
 from simspark.driver.node import Node
@@ -30,13 +31,14 @@ DEFAULT_MASTER = "local[*]"
 LEAST_PARALLELISM = 2
 
 
-class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles):
+class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles, EngineChoice):
     """Connects a program to executors, and makes RDDs, broadcasts and accumulators.
 
     ``master`` is where the program runs: ``local[N]`` (N executors on this machine; ``local[*]``, one a core, by
     default), ``local[N,F]`` (each task may fail F times), ``local-cluster[W,E,MB]`` (a real master and W workers with E
-    executors of MB MiB each, for the life of the context) or ``simspark://host:port``. Raises ConfigError for settings
-    that cannot be, NoMaster and AccessRefused for clusters.
+    executors of MB MiB each, for the life of the context) or ``simspark://host:port``. A master of Apache Spark's
+    (``spark://host:port``, ``yarn``, ``k8s://...``) has Spark run the program, through PySpark. Raises ConfigError for
+    settings that cannot be, NoMaster and AccessRefused for clusters.
 
     >>> from simspark import SparkContext
     >>> with SparkContext("local[2]", "sum") as sc:
@@ -71,7 +73,8 @@ class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles):
             self.stop()
             raise
 
-    def _refuse_a_second(self) -> None:
+    @classmethod
+    def _refuse_a_second(cls) -> None:
         other = SparkContext._active
         if other is not None:
             raise ValueError(
@@ -228,13 +231,14 @@ def _effective_conf(conf: SparkConf | None, master: str | None, name: str | None
     made.setIfMissing("spark.master", DEFAULT_MASTER)
     if name is not None:
         made.setAppName(name)
-    made.setIfMissing("spark.app.name", _script_name())
+    made.setIfMissing("spark.app.name", script_name())
     if environment:
         made.setExecutorEnv(pairs=list(environment.items()))
     return made
 
 
-def _script_name() -> str:
+def script_name() -> str:
+    """What an application without a name is called."""
     import os
 
     return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c") else "simspark"

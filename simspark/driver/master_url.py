@@ -14,7 +14,7 @@ MANY_FAILURES = 4
 _LOCAL = re.compile(r"local(?:\[(\d+|\*)(?:,(\d+))?\])?")
 _LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]")
 _CLUSTER = re.compile(r"simspark://(.+)")
-_SPARK = re.compile(r"(spark://.*|yarn(-.*)?|k8s://.*|mesos://.*)")
+_SPARK = re.compile(r"(?:spark\+(.+)|(?:spark://.*|yarn(?:-.*)?|k8s://.*|mesos://.*))")
 
 
 class LocalMaster(NamedTuple):
@@ -61,11 +61,21 @@ def parse_master(url: str) -> MasterUrl:
         return LocalClusterMaster(workers, executors, memory)
     if match := _CLUSTER.fullmatch(text):
         return ClusterMaster(tuple(_address(url, part) for part in match[1].split(",")))
-    if _SPARK.fullmatch(text):
-        raise ConfigError(f"{url!r} is a cluster of Apache Spark; this is simspark. Use simspark://host:port. (SS101)")
     raise ConfigError(
         f"Could not parse the master URL {url!r}. Use local[N], local-cluster[W,E,MB] or simspark://host:port. (SS101)"
     )
+
+
+def spark_master(url: str) -> str | None:
+    """The master that Apache Spark is to have, where the URL is one of Spark's; None where it is ours.
+
+    ``spark+`` before any URL of Spark's asks for Spark where simspark would run the program itself.
+
+    >>> spark_master("spark://h:7077"), spark_master("spark+local[2]"), spark_master("local[2]")
+    ('spark://h:7077', 'local[2]', None)
+    """
+    match = _SPARK.fullmatch(url.strip())
+    return None if match is None else match[1] or match[0]
 
 
 def _local(url: str, executors: str | None, failures: str | None) -> LocalMaster:

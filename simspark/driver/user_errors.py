@@ -36,6 +36,7 @@ def without_our_frames(error: BaseException) -> TracebackType | None:
     outside = traceback
     while outside is not None and outside.tb_frame.f_code.co_filename.startswith(PACKAGE_DIRECTORY):
         outside = outside.tb_next
-    if outside is None and not isinstance(error, (SimsparkError, KeyboardInterrupt, ValueError, TypeError)):
+    clear = (SimsparkError, KeyboardInterrupt, ValueError, TypeError, ImportError)
+    if outside is None and not isinstance(error, clear):
         return traceback
     return outside

@@ -4,7 +4,8 @@
     ├── UserError                 the program asks for something that cannot be
     │   ├── ConfigError           a setting is unknown, malformed or contradicts another
     │   ├── NotSerializable       a closure, an RDD or a context cannot travel
-    │   └── ContextStopped        the context is not running
+    │   ├── ContextStopped        the context is not running
+    │   └── SparkLacks            Apache Spark has nothing of the name
     ├── ClusterError              this cluster cannot do it now
     │   ├── NoMaster              nobody answers there
     │   ├── AccessRefused         no key, a wrong key, or the key of another role
@@ -63,6 +64,12 @@ class ContextStopped(UserError, RuntimeError):
     """The context was stopped, or never started."""
 
     code = "SS103"
+
+
+class SparkLacks(UserError, AttributeError):
+    """Only simspark's own engine has what was asked for; this program runs on Apache Spark."""
+
+    code = "SS104"
 
 
 class ClusterError(SimsparkError):

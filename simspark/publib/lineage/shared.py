@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from simspark.publib.errors import UserError
 from simspark.publib.lineage.task import TaskRun
+from simspark.publib.spark_tasks import spark_task_context
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -52,9 +53,12 @@ class TaskContext:
 
     @classmethod
     def get(cls) -> TaskContext | None:
-        """The context of the task that runs in this thread; None in the driver."""
+        """The context of the task that runs in this thread, Spark's in a worker of Spark's; None in the driver."""
         task = current_task()
-        return None if task is None else cls(task)
+        if task is not None:
+            return cls(task)
+        spark: TaskContext | None = spark_task_context()
+        return spark
 
     def partitionId(self) -> int:
         """Which partition of the stage this task computes."""

@@ -1,0 +1,97 @@
+"""PySpark's SparkContext, made as a program of simspark's makes its own."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from typing import Any, ClassVar
+
+import pyspark
+from pyspark.core.context import SparkContext as PySparkContext
+
+from simspark.driver.call_site import call_site
+from simspark.driver.conf import SparkConf, spark_environment
+from simspark.driver.context import SparkContext, script_name
+from simspark.publib.errors import ClusterError
+from simspark.spark_engine import rdd  # noqa: F401 (its classes adopt what PySpark makes)
+from simspark.spark_engine.bundle import write_bundle
+from simspark.spark_engine.edge import Edge, Named, Values, to_spark
+
+PARAMETERS = ("master", "appName", "sparkHome", "pyFiles", "environment", "batchSize", "serializer", "conf")
+READERS = ("textFile", "wholeTextFiles", "binaryFiles", "binaryRecords", "pickleFile")
+
+
+class SparkEngineContext(PySparkContext, Edge):
+    """A context on Apache Spark: PySpark's, and simspark's to whoever asks."""
+
+    stands_for: ClassVar[tuple[str, str]] = ("simspark.driver.context", "SparkContext")
+
+    def __init__(self, url: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given = {**dict(zip(PARAMETERS, arguments, strict=False)), **named}
+        conf = spark_conf(given.pop("conf", None), url, named_app=given.get("appName") is not None)
+        given = {name: value for name, value in given.items() if value is not None and name != "master"}
+        self._made_at = call_site()
+        try:
+            super().__init__(url or None, conf=conf, **given)
+        except Exception as error:
+            raise _start_failure(error) from error
+        if not spark_environment().python and _is_here(self.master):
+            self.pythonExec = sys.executable
+        self.addPyFile(write_bundle(self._temp_dir))
+        SparkContext._active = self
+        atexit.register(self.stop)
+
+    @classmethod
+    def translate(cls, name: str, values: Values, named: Named) -> tuple[Values, Named]:
+        """Several paths are one text with commas to Spark."""
+        if name in READERS and values and not isinstance(values[0], str):
+            values = (",".join(values[0]), *values[1:])
+        return super().translate(name, values, named)
+
+    def stop(self) -> None:
+        """End the application. Twice is harmless."""
+        if SparkContext._active is self:
+            SparkContext._active = None
+        atexit.unregister(self.stop)
+        super().stop()
+
+    def getConf(self) -> SparkConf:
+        """A copy of the settings, those that Spark added too."""
+        return SparkConf(loadDefaults=False).setAll(self._conf.getAll())
+
+    def _getJavaStorageLevel(self, storageLevel: Any) -> Any:
+        """DataFrames come here with simspark's levels, past the edges."""
+        return super()._getJavaStorageLevel(to_spark(storageLevel))
+
+
+def spark_conf(conf: Any, url: str, *, named_app: bool) -> Any:
+    """PySpark's conf with the program's settings; the script's name stands in for an application's name.
+
+    Under spark-submit Spark has the master and a name already.
+    """
+    made = pyspark.SparkConf()
+    for key, value in [*SparkConf().getAll(), *(conf.getAll() if conf is not None else ())]:
+        if key != "spark.master":
+            made.set(key, value)
+    if url:
+        made.setMaster(url)
+        if not named_app:
+            made.setIfMissing("spark.app.name", script_name())
+    return made
+
+
+def _is_here(master: str) -> bool:
+    """Whether the workers are sure to be on this machine, where this program's own Python is."""
+    hosts = [part.rpartition(":")[0] for part in master.removeprefix("spark://").split(",")]
+    at_home = all(host == "localhost" or host.startswith("127.") for host in hosts)
+    return master.startswith("local") or (master.startswith("spark://") and at_home)
+
+
+def _start_failure(error: Exception) -> Exception:
+    text = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+    if "gateway" in text.lower():
+        return ClusterError(
+            "Java did not start Spark; what it said is above. Spark 4 needs Java 17 or newer: `java -version` shows "
+            "which one this is, and JAVA_HOME chooses another. (SS200)"
+        )
+    return error
