@@ -33,6 +33,7 @@ from simspark.publib.wire import payload
 from simspark.publib.wire.messages import ExecutorSettings, Owner
 
 if TYPE_CHECKING:
+    from simspark.driver.local_modules import LocalModules
     from simspark.driver.shared_files import SharedFiles
 
 INTERRUPT_WAIT_S = 2.0
@@ -63,6 +64,7 @@ class Application:
         self._nonce_secret = os.urandom(32)
         self._programs: set[str] = set()
         self._shared: SharedFiles | None = None
+        self._modules: LocalModules | None = None
         self._close: list[Callable[[], None]] = []
         self._updates = AccumulatedUpdates(self._apply_updates)
         try:
@@ -173,6 +175,15 @@ class Application:
                 self._shared = SharedFiles(self.files, self.engine.share, self._has_far_executors())
             return self._shared
 
+    def _share_modules(self) -> None:
+        """Let executors have the program's own modules as they are now."""
+        if self._modules is None:
+            from simspark.driver.local_modules import LocalModules
+
+            most = self.settings.ship_max_bytes
+            self._modules = LocalModules(self.shared.share_modules, most, self._has_far_executors())
+        self._modules.refresh()
+
     def _has_far_executors(self) -> bool:
         """Whether executors may be on machines that do not see this one's files."""
         return isinstance(self._master, ClusterMaster) or (
@@ -209,6 +220,8 @@ class Application:
 
     def _codes(self, compiled: CompiledJob) -> dict[int, StageCode]:
         """What executors need of each stage, pickled here, in the caller's thread, where an error belongs."""
+        if self.settings.ship_modules:
+            self._share_modules()
         return {stage: self._code(pickled(), compiled.split, stage) for stage, pickled in compiled.programs.items()}
 
     def _code(self, program: bytes, split: Callable[[int, int], Any], stage: int) -> StageCode:

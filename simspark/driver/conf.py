@@ -71,6 +71,8 @@ class DriverSettings(NamedTuple):
     shared_files: str
     shared_archives: str
     python_files: str
+    ship_modules: bool
+    ship_max_bytes: int
     event_log: bool
     event_log_dir: str
     event_log_max_bytes: int
@@ -194,6 +196,9 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.archives", "shared_archives", _TEXT, "", "Archives to unpack for tasks, with commas between them."),
     ("spark.submit.pyFiles", "python_files", _TEXT, "",
      "Python files, zips or package directories that tasks may import, with commas between them."),
+    ("spark.simspark.ship.localModules", "ship_modules", _FLAG, "true",
+     "Send the program's own modules, those beside its script, to executors that lack them."),
+    ("spark.simspark.ship.maxSize", "ship_max_bytes", _SIZE, "32m", "Largest size of the program's own modules."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),
     ("spark.simspark.eventLog.maxSize", "event_log_max_bytes", _SIZE, "32m", "Largest size of one event log."),

@@ -42,6 +42,10 @@ def job_error(ended: JobEnded, spec: JobSpec | None = None,
     if failure is None:
         return _our_error(ended)
     error = _revived(failure)
+    if isinstance(error, ModuleNotFoundError):
+        from simspark.driver.missing_modules import explained
+
+        error = explained(error, ended.worker)
     known = set(getattr(error, "__notes__", ()))
     given = [note for note in failure.notes if note not in known]
     notes = [_task_note(ended, spec), *given]

@@ -30,10 +30,10 @@ def cluster(request: pytest.FixtureRequest, scratch: Path, monkeypatch: pytest.M
         yield made
 
 
-def conf(**settings: str) -> SparkConf:
-    """Executors that have all of the driver's files over the network."""
+def conf() -> SparkConf:
+    """Executors that have all of the driver's files over the network; the tests' own modules stay here."""
     made = SparkConf().set("spark.executor.memory", "512m").set("spark.simspark.blocks.overNetwork", True)
-    return made.setAll([(f"spark.simspark.{key.replace('_', '.')}", value) for key, value in settings.items()])
+    return made.set("spark.simspark.ship.localModules", False)
 
 
 def large_file(tmp_path: Path) -> str:
@@ -181,3 +181,111 @@ def test_a_context_whose_files_are_missing_leaves_nothing(tmp_path: Path) -> Non
         SparkContext("local[1]", pyFiles=[f"{tmp_path}/nope.py"])
     with SparkContext("local[1]") as sc:
         assert sc.parallelize([1, 2], 1).sum() == 3
+
+
+MAIN = """
+import sys
+from simspark import SparkConf, SparkContext
+import engineering
+from helpers.deep import words
+
+conf = SparkConf().set("spark.executor.memory", "512m")
+conf.setAll(pair.split("=") for pair in sys.argv[1:])
+
+def use(x):
+    import engineering.valves
+    return engineering.scale(x), words.say(), engineering.valves.COUNT, "modules-" in engineering.__file__
+
+with SparkContext(conf=conf) as sc:
+    rows = sc.parallelize(range(4), 4).map(engineering.scale).collect()
+    print(rows, flush=True)
+    print(*sorted(set(sc.parallelize([2, 2], 2).map(use).collect())), flush=True)
+"""
+FILES = {
+    "main.py": MAIN,
+    "engineering/__init__.py": "def scale(x):\n    return x * 10\n",
+    "engineering/valves.py": "COUNT = 16\n",
+    "helpers/deep/words.py": "def say():\n    return 'hello'\n",
+}
+EXPECTED = "[0, 10, 20, 30]\n(20, 'hello', 16, {copied})\n"
+
+
+def project(folder: Path) -> Path:
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "main.py"
+
+
+def run_program(command: list[str], **more: Any) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, **more)
+    return done.stdout if done.returncode == 0 else f"{done.stdout}{done.stderr}"
+
+
+def test_modules_beside_the_script_are_imported_where_they_are_on_the_same_machine(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    assert run_program([sys.executable, str(project(tmp_path))]) == EXPECTED.format(copied=False)
+
+
+def test_sent_modules_win_over_the_same_paths_of_another_machine(cluster: LocalCluster, tmp_path: Path) -> None:
+    command = [sys.executable, str(project(tmp_path)), "spark.simspark.blocks.overNetwork=true"]
+    assert run_program(command) == EXPECTED.format(copied=True)
+
+
+def test_modules_that_are_too_large_fail_the_job_where_they_are_needed(cluster: LocalCluster, tmp_path: Path) -> None:
+    command = [sys.executable, str(project(tmp_path)), "spark.simspark.ship.maxSize=50"]
+    assert run_program(command) == EXPECTED.format(copied=False)
+    assert "the largest files: " in run_program([*command, "spark.simspark.blocks.overNetwork=true"])
+
+
+def may_have_a_view_of_its_own() -> bool:
+    try:
+        return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def elsewhere(folder: Path, source: Path, *arguments: str) -> str:
+    """The output of the program, run where nobody else sees the folder that it and its scratch files are in."""
+    script = f'mount -t tmpfs none {folder} && cp -r {source}/. {folder} && cd {folder} && exec "$0" main.py "$@"'
+    return run_program(["unshare", "-m", "sh", "-ec", script, sys.executable, *arguments,
+                        f"spark.local.dir={folder}/scratch"])  # fmt: skip
+
+
+@pytest.mark.skipif(not may_have_a_view_of_its_own(), reason="only root can mount a folder that others do not see")
+def test_workers_that_do_not_see_the_scripts_folder_have_its_modules(cluster: LocalCluster, tmp_path: Path) -> None:
+    project(tmp_path / "source")
+    (tmp_path / "seen").mkdir()
+    seen_output = elsewhere(tmp_path / "seen", tmp_path / "source")
+    assert seen_output == EXPECTED.format(copied=True)
+    refused = elsewhere(tmp_path / "seen", tmp_path / "source", "spark.simspark.ship.localModules=false")
+    assert "has no module 'engineering' (your script has it at ./engineering)." in refused
+    assert 'Ship it: sc.add_path("engineering")' in refused
+
+
+RELOADING = """
+import importlib, sys, pathlib
+from simspark import SparkConf, SparkContext
+sys.dont_write_bytecode = True
+import changing
+
+conf = SparkConf().set("spark.simspark.blocks.overNetwork", sys.argv[2])
+with SparkContext(sys.argv[1], conf=conf) as sc:
+    for value in (1, 22, 333):
+        pathlib.Path(changing.__file__).write_text(f"def value(x):\\n    return {value}\\n")
+        importlib.reload(changing)
+        print(sorted(set(sc.parallelize(range(4), 4).map(changing.value).collect())), flush=True)
+"""
+
+
+@pytest.mark.parametrize("over_network", ["false", "true"])
+@pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,512]"])
+@pytest.mark.usefixtures("scratch")
+def test_a_module_that_was_changed_and_reloaded_is_the_new_one_in_new_jobs(
+    master: str, over_network: str, tmp_path: Path
+) -> None:
+    (tmp_path / "main.py").write_text(RELOADING)
+    (tmp_path / "changing.py").write_text("def value(x):\n    return 0\n")
+    assert run_program([sys.executable, str(tmp_path / "main.py"), master, over_network]) == "[1]\n[22]\n[333]\n"

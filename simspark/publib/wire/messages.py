@@ -88,7 +88,8 @@ class SharedFile(NamedTuple):
     ``kind`` is "file", "python" (also a place to import from), "archive" (unpacked under ``name``) or "modules": the
     program's own, unpacked in a directory of their own, imported before all else, instead of the last ones.
     ``form`` is "" or what unpacks it: "zip" or "tar". ``digest`` is the blake2b of the content, which is the value in
-    the driver's file ``block``. ``modules`` are to be imported anew; ``problem`` says why they could not be sent.
+    the driver's file ``block``. ``modules`` are the outermost ones and their versions, "engine=1f3a": those of another
+    version than before are imported anew. ``problem`` says why they could not be sent.
     """
 
     name: str

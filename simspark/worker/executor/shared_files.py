@@ -36,6 +36,7 @@ class SharedCopies:
         self._have: set[SharedFile] = set()
         self._lock = threading.Lock()
         self._modules_path = ""
+        self._versions: dict[str, str] = {}
 
     def take(self, files: tuple[SharedFile, ...]) -> None:
         """Learn of more. The socket's thread."""
@@ -69,7 +70,7 @@ class SharedCopies:
         if file.kind == "modules":
             if not here:
                 self._bring_modules(file)
-            _import_anew(file.modules)
+            self._import_changed(file.modules, not here)
         else:
             path = os.path.join(self.root(), file.name)
             if not here and not os.path.exists(path):
@@ -89,6 +90,15 @@ class SharedCopies:
             sys.path.remove(self._modules_path)
         self._modules_path = path
         sys.path.insert(0, path)
+
+    def _import_changed(self, modules: tuple[str, ...], copied: bool) -> None:
+        """Forget modules of other versions; of those that were copied, also what has been found elsewhere so far."""
+        versions = dict(module.split("=", 1) for module in modules)
+        changed = {name for name, version in versions.items() if self._versions.get(name, "" if copied else version)
+                   != version}  # fmt: skip
+        self._versions = versions
+        for name in [name for name in sys.modules if name.partition(".")[0] in changed]:
+            sys.modules.pop(name, None)
 
     def _import_from(self, path: str) -> None:
         if path not in sys.path:
@@ -123,13 +133,6 @@ def _place(content: memoryview, form: str, path: str, fresh: str) -> None:
     with open(fresh, "wb") as out:
         out.write(content)
     os.rename(fresh, path)
-
-
-def _import_anew(modules: tuple[str, ...]) -> None:
-    """Forget modules, and what is in them if they are packages."""
-    names = set(modules)
-    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
-        sys.modules.pop(name, None)
 
 
 def _forget_directories() -> None:

@@ -112,7 +112,7 @@ def packed(members):
 
 
 def modules_of(driver, members):
-    names = tuple({name.partition("/")[0].removesuffix(".py") for name in members})
+    names = tuple({f"{name.partition('/')[0].removesuffix('.py')}={hash(members[name])}" for name in members})
     return driver.file(packed(members), "modules", "modules", "zip", names)
 
 
