@@ -90,6 +90,7 @@ class HereContext(FileSources, Shipping):
         self.jobs: list[tuple[str, list[int]]] = []
         self.stages_run: list[int] = []
         self.parallelism = 0
+        self.limits: dict[str, int] = {}
         self._ids = {kind: itertools.count() for kind in ("rdd", "shuffle", "stage", "broadcast", "accumulator")}
         self._tasks = itertools.count()
 
@@ -134,7 +135,7 @@ class HereContext(FileSources, Shipping):
         program = payload.load(job.programs[stage]())
         split = payload.load(payload.dump(job.split(stage, partition)))
         task = TaskRun(job_id=0, stage_id=stage, stage_attempt=0, partition=partition, attempt=0,
-                       task_id=next(self._tasks), data=self.files, cache=self.cache)
+                       task_id=next(self._tasks), data=self.files, cache=self.cache, **self.limits)
         self.stages_run.append(stage)
         done = run_program(program, split, task)
         for accumulator, update in task.accumulated.items():

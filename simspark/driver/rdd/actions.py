@@ -109,14 +109,17 @@ class Actions(Handle[T]):
 
     @action
     def treeReduce(self, f: Callable[[T, T], T], depth: int = 2) -> T:
-        """Reduce all rows, as ``reduce`` does.
+        """Reduce all rows, as ``reduce`` does. Raises ValueError without rows.
 
         >>> sc.parallelize([-5, -4, 3, 2]).treeReduce(lambda a, b: a + b)
         -4
         """
         if depth < 1:
             raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
-        return self.reduce(f)
+        parts = [value for part in self._run(Reduce(f), "treeReduce") for value in part]
+        if not parts:
+            raise ValueError("Cannot reduce empty RDD.")
+        return cast(T, reduce(f, parts))
 
     @action
     def fold(self, zeroValue: T, op: Callable[[T, T], T]) -> T:

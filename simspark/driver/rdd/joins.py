@@ -140,16 +140,22 @@ def _cogrouped(rdds: Sequence[Handle[Any]], make: Callable[[Sequence[Source]], S
 
 
 def _common_partitioner(rdds: Sequence[Handle[Any]], partitions: int | None) -> Partitioner:
-    """The one that all have already; or by hash, in as many partitions as all have together."""
-    known = rdds[0].partitioner
-    alike = known is not None and all(rdd.partitioner == known for rdd in rdds)
+    """The one that all have already; or by hash, in as many partitions as their union has."""
     if partitions is not None:
         return HashPartitioner(rdds[0]._reduce_partitions(partitions))
-    count = rdds[0].ctx.reduce_parallelism
-    if not count:
-        count = rdds[0].getNumPartitions() if alike else max(1, sum(rdd.getNumPartitions() for rdd in rdds))
-    by_hash = HashPartitioner(count)
-    return known if alike and known is not None and known == by_hash else by_hash
+    known, count = _of_union(rdds)
+    by_hash = HashPartitioner(rdds[0].ctx.reduce_parallelism or max(1, count))
+    return known if known is not None and known == by_hash else by_hash
+
+
+def _of_union(rdds: Sequence[Handle[Any]]) -> tuple[Partitioner | None, int]:
+    """The partitioner and the number of partitions of ``a.union(b).union(c)...``."""
+    known, count = rdds[0].partitioner, rdds[0].getNumPartitions()
+    for rdd in rdds[1:]:
+        if known is None or rdd.partitioner != known:
+            known = None
+            count += rdd.getNumPartitions()
+    return known, count
 
 
 def _cogroup_read(inputs: Sequence[Source]) -> Source:

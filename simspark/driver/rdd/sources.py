@@ -132,16 +132,16 @@ class Sources:
         return RDD(DataNode(self.next_id("rdd"), "emptyRDD", call_site(), SliceSource(), []), self)
 
     def union(self, rdds: Sequence[RDD[T]]) -> RDD[T]:
-        """Make an RDD of all rows of several, in their order.
+        """Make an RDD of all rows of several, in their order. It has no partitioner, whatever theirs are.
 
         >>> sc.union([sc.parallelize([1]), sc.parallelize([2]), sc.parallelize([1])]).collect()
         [1, 2, 1]
         """
         if not rdds:
             raise ValueError("Cannot make the union of no RDDs. Use emptyRDD() for an empty one.")
-        if len(rdds) == 1:
-            return rdds[0]
-        return RDD(union_node([rdd._node for rdd in rdds], self.next_id("rdd")), self)
+        node = union_node([rdd._node for rdd in rdds], self.next_id("rdd"))
+        node.partitioner = None
+        return RDD(node, self)
 
     def broadcast(self, value: T) -> Broadcast[T]:
         """Give all tasks a read-only value, which each machine holds once.
