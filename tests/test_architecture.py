@@ -44,7 +44,8 @@ ALLOWED_LAYERS = {
 }
 # The choice between the two engines is made in one file, which opens the other's door.
 DOORS = {"driver/engine_choice.py": "simspark.spark_engine.door"}
-PYSPARK_AT_THE_TOP = {"spark_engine/context.py", "spark_engine/edge.py", "spark_engine/rdd.py"}
+PYSPARK_AT_THE_TOP = {"spark_engine/context.py", "spark_engine/edge.py", "spark_engine/rdd.py",
+                      "spark_engine/session.py"}
 UNPICKLES = "publib/wire/payload.py"
 PRINTS = "cli/"
 MAX_FILE_LINES = 500

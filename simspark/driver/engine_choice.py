@@ -6,6 +6,7 @@ as its signature.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self, cast
 
 from simspark.driver.conf import SparkConf, spark_environment
@@ -33,6 +34,17 @@ class EngineChoice:
                               "SparkContext, and keep what you add beside it. (SS101)")
         SparkContext._refuse_a_second()
         return cast(Self, open_context(url, arguments, named))
+
+
+def spark_session(options: Mapping[str, Any]) -> Any:
+    """PySpark's session, of the builder's options, where the program runs on Spark; None where simspark runs it."""
+    from simspark.driver.context import SparkContext
+    from simspark.spark_engine.door import open_session
+
+    active: object = SparkContext._active
+    if active is None:
+        active = _spark_url(conf=SparkConf(loadDefaults=False).setAll(options.items()))
+    return None if active is None or type(active) is SparkContext else open_session(options)
 
 
 def _spark_url(*arguments: Any, **named: Any) -> str | None:

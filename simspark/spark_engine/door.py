@@ -1,12 +1,12 @@
-"""The way to Spark: checks that it can be gone, with a line to type where it cannot, then opens the context."""
+"""The way to Spark: checks that it can be gone, with a line to type where it cannot, then opens context or session."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from simspark.driver.conf import spark_environment
+from simspark.driver.conf import SparkConf, spark_environment
 from simspark.publib.errors import ClusterError, NoMaster
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ def open_context(url: str, arguments: tuple[Any, ...], named: dict[str, Any]) ->
     from simspark.spark_engine.context import SparkEngineContext
 
     return SparkEngineContext(url, arguments, named)
+
+
+def open_session(options: Mapping[str, Any]) -> Any:
+    """PySpark's own SparkSession, whose context is the program's: the running one, or a new one of these options."""
+    from simspark.driver.context import SparkContext
+
+    SparkContext.getOrCreate(SparkConf(loadDefaults=False).setAll(options.items()))
+    from simspark.spark_engine.session import session
+
+    return session(options)
 
 
 def check(url: str) -> None:

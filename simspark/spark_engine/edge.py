@@ -39,16 +39,18 @@ STORAGE_LEVEL_PARTS = ("useDisk", "useMemory", "useOffHeap", "deserialized", "re
 class Edge:
     """A subclass of one of PySpark's classes takes simspark's values and raises simspark's errors.
 
-    ``stands_for`` is simspark's class, as module and name.
+    ``stands_for`` is simspark's class, as module and name; ``ways`` are functions of the object that stand in for
+    PySpark's methods, or that PySpark lacks.
     """
 
     stands_for: ClassVar[tuple[str, str]]
+    ways: ClassVar[dict[str, Callable[..., Any]]] = {}
     adopted: ClassVar[dict[type, type]] = {}
 
     def __init_subclass__(cls) -> None:
         theirs = [base for base in cls.__mro__ if base.__module__.startswith("pyspark.")]
         names = {name for base in theirs for name, value in vars(base).items() if isinstance(value, FunctionType)}
-        for name in names:
+        for name in names | set(cls.ways):
             if not name.startswith("_") and name not in vars(cls):
                 setattr(cls, name, _edge(cls, name))
         Edge.adopted[theirs[0]] = cls
@@ -80,17 +82,20 @@ def _ours(value: Edge) -> type:
 
 def _edge(cls: type[Edge], name: str) -> Callable[..., Any]:
     """The method of this name in PySpark, between translations. Looked up late: PySpark adds some methods later."""
+    way = cls.ways.get(name)
 
     def run(self: Any, *arguments: Any, **named: Any) -> Any:
         try:
             arguments, named = cls.translate(name, arguments, named)
+            if way is not None:
+                return adopt(way(self, *arguments, **named))
             return adopt(getattr(super(cls, self), name)(*arguments, **named))
         except Exception as error:
             made = expected(error, self)
             raise made from made.__cause__
 
     run.__code__ = run.__code__.replace(co_filename=_SEEN_AS, co_name=name, co_qualname=f"{cls.__name__}.{name}")
-    return update_wrapper(run, getattr(super(cls, cls), name))
+    return update_wrapper(run, way or getattr(super(cls, cls), name))
 
 
 def expected(error: Exception, owner: Any) -> BaseException:

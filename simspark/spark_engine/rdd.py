@@ -24,6 +24,17 @@ def _to_local_iterator(self: Any, prefetchPartitions: bool = False) -> Iterator[
         raise made from made.__cause__
 
 
+def _lookup(self: Any, key: Any) -> list[Any]:
+    """The values of a key. Where it is placed is asked in a task: Python hashes texts otherwise in each driver."""
+    values = self.filter(lambda pair: pair[0] == key).values()
+    partitioner = self.partitioner
+    if partitioner is None:
+        found: list[Any] = values.collect()
+        return found
+    place = self.ctx.parallelize([key], 1).map(partitioner).first()
+    return list(self.ctx.runJob(values, lambda rows: rows, [place]))
+
+
 def _reduce(_: Any) -> NoReturn:
     raise NotSerializable(
         "An RDD was used inside a function that runs in tasks. RDDs work in the driver only: join the two, or "
@@ -31,10 +42,14 @@ def _reduce(_: Any) -> NoReturn:
     )
 
 
+WAYS = {"lookup": _lookup}
+
+
 class RDD(SparkRDD, Edge):
     """An RDD that Spark computes, in Java or from data."""
 
     stands_for = ("simspark.driver.rdd.core", "RDD")
+    ways = WAYS
     toLocalIterator = _to_local_iterator
     __reduce__ = _reduce
 
@@ -43,6 +58,7 @@ class PipelinedRDD(SparkPipelinedRDD, Edge):
     """An RDD that Spark computes by Python functions."""
 
     stands_for = ("simspark.driver.rdd.core", "RDD")
+    ways = WAYS
     toLocalIterator = _to_local_iterator
     __reduce__ = _reduce
 
