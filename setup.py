@@ -44,6 +44,7 @@ EXTRAS = {
         "pytest>=8",
         "pytest-timeout>=2.3",
         "hypothesis>=6.100",
+        "fsspec>=2024.2",
         "numpy>=1.26",
         "ruff>=0.11",
         "mypy>=1.15",

@@ -159,11 +159,6 @@ def test_missing_file_is_said_at_once(sc: Any, tmp_path: Path) -> None:
         sc.textFile(str(tmp_path / "nowhere.txt"))
 
 
-def test_files_far_away_are_refused_by_name(sc: Any) -> None:
-    with pytest.raises(ValueError, match="s3://"):
-        sc.parallelize([1]).saveAsTextFile("s3://bucket/x")
-
-
 def test_rdd_inside_a_function_is_refused_by_name(sc: Any) -> None:
     other = sc.parallelize([1])
     with pytest.raises(NotSerializable, match="its variable 'other' is an RDD. RDDs cannot be used inside"):

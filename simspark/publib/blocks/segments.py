@@ -27,6 +27,7 @@ import os
 import pickle
 import struct
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import gt
@@ -159,21 +160,16 @@ def decode_inline(raw: memoryview | bytes | bytearray, name: str = "") -> Any:
     return _decode_frame(view, name)
 
 
-class SegmentWriter:
-    """Writes one segment file. Segments come in ascending order; one that never comes is empty.
+class SegmentStream:
+    """Writes the format of a segment file into an open file.
 
-    Every failure of the disk is a StorageFault, which is an OSError; the file under its name is then not there.
+    Segments come in ascending order; one that never comes is empty.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._temporary = f"{path}.{os.getpid()}.tmp"
+    def __init__(self, file: Any) -> None:
+        self._file = file
         self._ends: list[int] = []
         self._size = len(FILE_MAGIC)
-        try:
-            self._file = open(self._temporary, "wb", WRITE_BUFFER_BYTES)  # noqa: SIM115 - closed by commit or abort
-        except OSError as error:
-            raise storage_fault(error, self._temporary) from error
         self._write(FILE_MAGIC)
 
     def append(self, segment: int, rows: list[Any]) -> int:
@@ -186,27 +182,13 @@ class SegmentWriter:
         self._open_segment(segment)
         return self._write_counted(frame)
 
-    def commit(self) -> int:
-        """Finish the file and give it its name; its size in bytes."""
+    def finish(self) -> int:
+        """Write index and trailer; the size of the file in bytes."""
         index = struct.pack(f"<{len(self._ends)}Q", *self._ends) if self._ends else b""
         count = len(self._ends)
         check = zlib.crc32(count.to_bytes(8, "little"), zlib.crc32(index))
         self._write_counted(index + _TRAILER.pack(count, check, END_MAGIC), data=False)
-        try:
-            self._file.close()
-            os.replace(self._temporary, self._path)
-        except OSError as error:
-            self.abort()
-            raise storage_fault(error, self._path) from error
         return self._size
-
-    def abort(self) -> None:
-        """Leave nothing behind. Harmless after a commit and when repeated."""
-        for step in (self._file.close, lambda: os.unlink(self._temporary)):
-            try:
-                step()
-            except OSError:
-                pass
 
     def _open_segment(self, segment: int) -> None:
         if segment < len(self._ends) - 1:
@@ -220,6 +202,44 @@ class SegmentWriter:
         if data:
             self._ends[-1] = self._size
         return len(part)
+
+    def _write(self, part: bytes | memoryview) -> None:
+        self._file.write(part)
+
+
+class SegmentWriter(SegmentStream):
+    """Writes one segment file, which appears under its name when it is committed.
+
+    Every failure of the disk is a StorageFault, which is an OSError; the file under its name is then not there.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            file = open(self._temporary, "wb", WRITE_BUFFER_BYTES)  # noqa: SIM115 - closed by commit or abort
+        except OSError as error:
+            raise storage_fault(error, self._temporary) from error
+        super().__init__(file)
+
+    def commit(self) -> int:
+        """Finish the file and give it its name; its size in bytes."""
+        size = self.finish()
+        try:
+            self._file.close()
+            os.replace(self._temporary, self._path)
+        except OSError as error:
+            self.abort()
+            raise storage_fault(error, self._path) from error
+        return size
+
+    def abort(self) -> None:
+        """Leave nothing behind. Harmless after a commit and when repeated."""
+        for step in (self._file.close, lambda: os.unlink(self._temporary)):
+            try:
+                step()
+            except OSError:
+                pass
 
     def _write(self, part: bytes | memoryview) -> None:
         try:
@@ -267,6 +287,15 @@ class SegmentFile:
             return len(FILE_MAGIC), 0
         start = self._ends[index - 1] if index else len(FILE_MAGIC)
         return start, self._ends[index] - start
+
+    def runs(self, start: int, stop: int, most_bytes: int) -> Iterator[memoryview]:
+        """The frames of all segments that begin from ``start`` to below ``stop``, about ``most_bytes`` at a time."""
+        starts = (len(FILE_MAGIC), *self._ends[:-1])
+        first, last = bisect_left(starts, start), bisect_left(starts, stop, 0, len(self._ends))
+        while first < last:
+            behind = max(first + 1, bisect_left(starts, starts[first] + most_bytes, first, last))
+            yield self._view(starts[first], self._ends[behind - 1])
+            first = behind
 
     def whole(self) -> memoryview:
         """All segments together: the pieces of a value that was written with ``append_value``."""

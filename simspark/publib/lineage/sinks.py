@@ -1,5 +1,5 @@
 
-"""Sinks: where a partition's rows go. A shuffle's map output, a saved file, or a value for the driver.
+"""Sinks: where a partition's rows go. A shuffle's map output, or a value for the driver; see saved_files for files.
 
 The classes at the end are the functions of common actions, for ResultSink: called as ``f(partition, rows)``.
 """
@@ -14,8 +14,7 @@ from itertools import count, islice
 from operator import length_hint
 from typing import Any, NamedTuple
 
-from simspark.publib import failpoints
-from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, storage_fault, write_rows
+from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, write_rows
 from simspark.publib.lineage.aggregation import Aggregator
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
 from simspark.publib.lineage.sorting import Ordering, cut_at_bounds
@@ -176,108 +175,6 @@ class ResultSink(NamedTuple):
     def run(self, rows: Iterator[Any], task: TaskRun) -> ResultValue:
         """Call the function."""
         return ResultValue(self.function(task.partition, rows))
-
-
-class SaveTextSink(NamedTuple):
-    """Saves rows as lines of ``<directory>/part-NNNNN<suffix>``; the value is whether this attempt's file is there.
-
-    An attempt writes ``_temporary/<job>/<partition>.<task id>``, syncs it and asks the driver; it renames the file
-    if it may, and removes it if not. ``codec`` is "", or what ``codec_suffix`` takes. Rows that are not str or bytes
-    are written as str(row).
-    """
-
-    directory: str
-    job: str
-    codec: str = ""
-    label: str = "saveAsTextFile"
-    site: str = ""
-
-    @property
-    def function(self) -> None:
-        """No function of the user's."""
-
-    def run(self, rows: Iterator[Any], task: TaskRun) -> ResultValue:
-        """Write the file. Raises StorageFault."""
-        suffix = codec_suffix(self.codec)
-        folder = os.path.join(self.directory, "_temporary", self.job)
-        path = os.path.join(folder, f"{task.partition}.{task.task_id}")
-        try:
-            _on_disk(os.makedirs, folder, 0o777, True)
-            self._write(path, suffix, rows, task)
-            if not task.data.may_commit(task.task_id):
-                return ResultValue(False)
-            failpoints.hit("commit")
-            _on_disk(os.replace, path, os.path.join(self.directory, f"part-{task.partition:05d}{suffix}"))
-            failpoints.hit("p5")
-            return ResultValue(True)
-        finally:
-            _remove(path)
-
-    def _write(self, path: str, suffix: str, rows: Iterator[Any], task: TaskRun) -> None:
-        raw = _on_disk(open, path, "wb")
-        try:
-            file = _compressed(raw, suffix)
-            while batch := [_line(row) for row in islice(rows, task.batch_rows)]:
-                batch.append(b"")
-                _on_disk(failpoints.hit, "p4")
-                _on_disk(file.write, b"\n".join(batch))
-            if file is not raw:
-                _on_disk(file.close)
-            _on_disk(raw.flush)
-            _on_disk(os.fsync, raw.fileno())
-        finally:
-            raw.close()
-
-
-def _on_disk(call: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return call(*arguments)
-    except OSError as error:
-        raise storage_fault(error, error.filename or "output") from error
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass
-
-
-def _line(row: Any) -> bytes:
-    if isinstance(row, bytes):
-        return row
-    return (row if isinstance(row, str) else str(row)).encode()
-
-
-_CODECS = {"": "", "gzip": ".gz", "gz": ".gz", "bzip2": ".bz2", "bz2": ".bz2", "xz": ".xz"}
-
-
-def codec_suffix(codec: str | None) -> str:
-    """The file suffix of a codec.
-
-    Codecs are "gzip", "bz2", "xz", or a Hadoop class name such as ``org.apache.hadoop.io.compress.GzipCodec``.
-    Raises ValueError for others.
-    """
-    name = (codec or "").rpartition(".")[2].lower().removesuffix("codec")
-    if name not in _CODECS:
-        raise ValueError(f"unknown compression codec {codec!r}: gzip, bz2 and xz are there")
-    return _CODECS[name]
-
-
-def _compressed(raw: Any, suffix: str) -> Any:
-    if suffix == ".gz":
-        import gzip
-
-        return gzip.GzipFile("", "wb", 6, raw, mtime=0)
-    if suffix == ".bz2":
-        import bz2
-
-        return bz2.BZ2File(raw, "wb")
-    if suffix == ".xz":
-        import lzma
-
-        return lzma.LZMAFile(raw, "wb")
-    return raw
 
 
 _RANGE_ITERATOR = type(iter(range(0)))

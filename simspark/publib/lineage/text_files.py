@@ -1,18 +1,20 @@
 
-"""Text files as rows: which files a path means, how they are cut, and the lines of one cut.
+"""Text files as rows: how files are cut, and the lines of one cut.
 
 Lines and cuts are Hadoop's, so that partitions are Spark's. A line ends with LF, CRLF or a lone CR. A cut at byte x
 is moved to just behind the first line end at or after x (or to the end of the file), for the end of one split and
-the start of the next alike; so every line is in exactly one split, whatever the cuts. Compressed files are not cut.
+the start of the next alike; so every line is in exactly one split, whatever the cuts. Compressed files are not cut,
+nor are those whose size is unknown; empty ones have no split.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import IO, Any, NamedTuple
 
+from simspark.publib.lineage.compression import codec_of, opened
+from simspark.publib.lineage.storage import Status
 from simspark.publib.lineage.task import TaskRun
 
 BLOCK_BYTES = 32 << 20
@@ -20,119 +22,43 @@ SPLIT_SLOP = 1.1
 READ_BYTES = 256 << 10
 SEARCH_BYTES = 64 << 10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
+PLAIN = "plain"  # no codec, to be read as a whole all the same
 
-FileSize = tuple[str, int]
 TextSplit = tuple[str, int, int, str]
 
 
-def codec_of(path: str) -> str:
-    """The compression that the suffix of a path means: "gzip", "bz2", "xz", or ""."""
-    return _CODECS.get(os.path.splitext(path)[1].lower(), "")
-
-
-def list_text_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[FileSize]:
-    """The files that a path means, with their sizes in bytes, sorted within each path.
-
-    A path may be a file, a directory (its files, not those whose names begin with ``_`` or ``.``), a glob with
-    ``* ? [] {}``, several of them separated by commas, or an iterable of such; ``file://`` may precede it. Raises
-    FileNotFoundError naming what is not there, with what it may have meant, and IsADirectoryError for a directory
-    that has directories in it.
-    """
-    if isinstance(paths, (str, os.PathLike)):
-        paths = _split_outside(os.fspath(paths), ",")
-    return [(file, os.path.getsize(file)) for path in paths for file in _files_of(os.fspath(path))]
-
-
-def _split_outside(text: str, separator: str) -> list[str]:
-    """``text`` cut at separators that are not within braces."""
-    parts, depth = [""], 0
-    for char in text:
-        depth += (char == "{") - (char == "}")
-        if char == separator and depth <= 0:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return [part for part in parts if part]
-
-
-def _files_of(path: str) -> list[str]:
-    path = _without_scheme(path)
-    if os.path.isdir(path):
-        return _files_in(path)
-    if os.path.exists(path):
-        return [path]
-    if any(char in path for char in "*?[{"):
-        from glob import glob
-
-        found = sorted({match for pattern in _expand_braces(path) for match in glob(pattern)})
-        found = [match for match in found if not _is_hidden(match)]
-        if not found:
-            raise FileNotFoundError(f"no file matches {path}")
-        return [file for match in found for file in (_files_in(match) if os.path.isdir(match) else [match])]
-    raise FileNotFoundError(f"no such file or directory: {path}{_suggestion(path)}")
-
-
-def _without_scheme(path: str) -> str:
-    scheme, separator, rest = path.partition("://")
-    if separator and scheme == "file":
-        return rest[rest.find("/"):] if "/" in rest else rest
-    if separator and scheme.isalnum():
-        raise ValueError(f"cannot read {path}: only local paths and file:// are supported")
-    return path.removeprefix("file:") if path.startswith("file:/") else path
-
-
-def _files_in(directory: str) -> list[str]:
-    entries = [os.path.join(directory, name) for name in sorted(os.listdir(directory)) if not _is_hidden(name)]
-    for entry in entries:
-        if os.path.isdir(entry):
-            raise IsADirectoryError(f"{entry} is a directory inside of {directory}: name the files with a glob, "
-                                    f"such as {os.path.join(entry, '*')}")
-    return entries
-
-
-def _is_hidden(path: str) -> bool:
-    return os.path.basename(path).startswith(("_", "."))
-
-
-def _expand_braces(pattern: str) -> list[str]:
-    start = pattern.find("{")
-    stop = pattern.find("}", start)
-    if start < 0 or stop < 0:
-        return [pattern]
-    choices = pattern[start + 1 : stop].split(",")
-    return [each for choice in choices for each in _expand_braces(pattern[:start] + choice + pattern[stop + 1 :])]
-
-
-def _suggestion(path: str) -> str:
-    from difflib import get_close_matches
-
-    parent = os.path.dirname(path) or "."
-    if not os.path.isdir(parent):
-        return f" (there is no directory {parent})"
-    near = get_close_matches(os.path.basename(path), os.listdir(parent), 3)
-    return f"; did you mean {' or '.join(os.path.join(os.path.dirname(path), name) for name in near)}?" if near else ""
-
-
-def plan_text_splits(files: Sequence[FileSize], min_partitions: int,
+def plan_text_splits(files: Sequence[Status], min_partitions: int,
                      block_bytes: int = BLOCK_BYTES) -> list[TextSplit]:
     """The splits of files: (path, start, length, codec), as Spark computes them.
 
     Each is the total size divided by ``min_partitions``, a block at most; the last one of a file may be a tenth
-    larger. Compressed files and empty ones are one split each.
+    larger. Compressed files are one split each.
     """
-    total = sum(size for _, size in files)
-    goal = max(1, min(total // max(1, min_partitions), block_bytes))
-    return [split for path, size in files for split in _splits_of(path, size, goal)]
+    goal = goal_bytes(files, min_partitions, block_bytes)
+    return [split for file in files for split in _splits_of(file, goal)]
 
 
-def _splits_of(path: str, size: int, goal: int) -> Iterator[TextSplit]:
-    start, codec = 0, codec_of(path)
-    while not codec and (size - start) / goal > SPLIT_SLOP:
-        yield path, start, goal, codec
+def goal_bytes(files: Sequence[Status], min_partitions: int, block_bytes: int = BLOCK_BYTES) -> int:
+    """How large a split should be."""
+    total = sum(max(0, file.size) for file in files)
+    return max(1, min(total // max(1, min_partitions), block_bytes))
+
+
+def cuts(size: int, goal: int) -> Iterator[tuple[int, int]]:
+    """(start, length) of each split of a file, none for an empty one."""
+    start = 0
+    while (size - start) / goal > SPLIT_SLOP:
+        yield start, goal
         start += goal
-    if start < size or not size:
-        yield path, start, size - start, codec
+    if start < size:
+        yield start, size - start
+
+
+def _splits_of(file: Status, goal: int) -> Iterator[TextSplit]:
+    codec = codec_of(file.path) or ("" if file.size >= 0 else PLAIN)
+    if codec:
+        return iter(((file.path, 0, file.size, codec),) if file.size else ())
+    return ((file.path, start, length, "") for start, length in cuts(file.size, goal))
 
 
 class TextSource(NamedTuple):
@@ -150,29 +76,13 @@ class TextSource(NamedTuple):
 
 def _line_lists(split: TextSplit, lines: Callable[[bytes], list[Any]]) -> Iterator[list[Any]]:
     path, start, length, codec = split
-    with _opened(path, codec) as file:
+    with opened(path, "" if codec == PLAIN else codec) as file:
         chunks = _whole(file) if codec else _between_cuts(file, start, start + length)
         try:
             for block in _line_blocks(_without_mark(chunks) if start == 0 else chunks):
                 yield lines(block)
         except EOFError as error:
             raise EOFError(f"{path}: {error}") from error
-
-
-def _opened(path: str, codec: str) -> IO[bytes]:
-    if codec == "gzip":
-        import gzip
-
-        return gzip.open(path)  # type: ignore[return-value]
-    if codec == "bz2":
-        import bz2
-
-        return bz2.open(path)
-    if codec == "xz":
-        import lzma
-
-        return lzma.open(path)
-    return open(path, "rb", 0)
 
 
 def _whole(file: IO[bytes]) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import operator
 import os
 import pickle
@@ -23,7 +22,7 @@ from simspark.publib.lineage.partitioner import FunctionPartitioner, HashPartiti
 from simspark.publib.lineage.program import Program, Steps, run_program
 from simspark.publib.lineage.shared import TaskContext
 from simspark.publib.lineage.shuffle_read import CoGroupRead, JoinRead, ShuffleRead
-from simspark.publib.lineage.sinks import ResultSink, SaveTextSink, ShuffleWrite
+from simspark.publib.lineage.sinks import ResultSink, ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering
 from simspark.publib.lineage.sources import (
     CachedSource,
@@ -283,31 +282,6 @@ def test_a_zero_value_is_not_shared_between_tasks() -> None:
     fold = sinks.Fold([], lambda values, row: values.append(row) or values)
     assert fold(0, iter([1])) == [1]
     assert fold(1, iter([2])) == [2]
-
-
-@pytest.mark.parametrize(("codec", "name", "opened"), [
-    ("", "part-00003", open), ("org.apache.hadoop.io.compress.GzipCodec", "part-00003.gz", gzip.open)])
-def test_saved_text_appears_under_its_name_once_it_may(plane: FilesPlane, codec: str, name: str, opened: Any) -> None:
-    sink = SaveTextSink(plane.directory, "7", codec)
-    program = Program(SliceSource(), sink)
-    plane.commits_refused = True
-    assert run_program(program, ["a"], task_on(plane, 3)).value is False  # type: ignore[union-attr]
-    assert os.listdir(os.path.join(plane.directory, "_temporary", "7")) == []
-    plane.commits_refused = False
-    rows = ["one", "zwei\u00fc", 3, b"four", None]
-    assert run_program(program, rows, task_on(plane, 3)).value is True  # type: ignore[union-attr]
-    assert sorted(os.listdir(plane.directory)) == ["_temporary", name]
-    with opened(os.path.join(plane.directory, name), "rb") as file:
-        assert file.read() == "one\nzwei\u00fc\n3\nfour\nNone\n".encode()
-
-
-def test_a_failing_save_leaves_no_file_and_unknown_codecs_are_refused(plane: FilesPlane) -> None:
-    source = Steps(SliceSource(), [Map(lambda row: 1 / row)])
-    with pytest.raises(ZeroDivisionError):
-        run_program(Program(source, SaveTextSink(plane.directory, "1")), [1, 0], task_on(plane))
-    assert os.listdir(os.path.join(plane.directory, "_temporary", "1")) == []
-    with pytest.raises(ValueError, match="LzoCodec"):
-        sinks.codec_suffix("com.hadoop.LzoCodec")
 
 
 def test_user_functions_see_their_task_and_only_in_its_thread(plane: FilesPlane) -> None:

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simspark.publib.lineage import text_files
-from simspark.publib.lineage.text_files import TextSource, list_text_files, plan_text_splits
+from simspark.publib.lineage.file_listing import list_files
+from simspark.publib.lineage.storage import Status
+from simspark.publib.lineage.text_files import TextSource, plan_text_splits
 
 TASK: Any = None
 
@@ -31,7 +33,7 @@ def test_every_line_is_in_exactly_one_split(tmp_path: Path, monkeypatch: Any, co
     monkeypatch.setattr(text_files, "SEARCH_BYTES", read_bytes)
     path = tmp_path / "file.txt"
     path.write_bytes(b"".join(content))
-    splits = plan_text_splits(list_text_files(str(path)), partitions)
+    splits = plan_text_splits(list_files(str(path)), partitions)
     assert [line for lines in lines_of(splits, False) for line in lines] == b"".join(content).splitlines()
     assert [line for lines in lines_of(splits) for line in lines] == [
         line.decode() for line in b"".join(content).splitlines()]
@@ -47,7 +49,7 @@ def test_a_line_that_begins_where_a_split_ends_belongs_to_it(tmp_path: Path) -> 
 def test_lines_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
     lines = ["x" * 700_000, "", "y" * 10, "z" * 300_000]
     (tmp_path / "f").write_text("\n".join(lines))
-    splits = plan_text_splits(list_text_files(tmp_path / "f"), 7)
+    splits = plan_text_splits(list_files(tmp_path / "f"), 7)
     assert len(splits) == 7
     assert [line for part in lines_of(splits) for line in part] == lines
 
@@ -56,7 +58,7 @@ def test_lines_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
     (".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
 def test_compressed_files_are_one_split(tmp_path: Path, suffix: str, compress: Any) -> None:
     (tmp_path / f"f{suffix}").write_bytes(compress(b"one\r\ntwo\nthree" * 1000))
-    splits = plan_text_splits(list_text_files(tmp_path / f"f{suffix}"), 4)
+    splits = plan_text_splits(list_files(tmp_path / f"f{suffix}"), 4)
     assert len(splits) == 1
     assert lines_of(splits) == [(b"one\r\ntwo\nthree" * 1000).decode().splitlines()]
 
@@ -64,7 +66,7 @@ def test_compressed_files_are_one_split(tmp_path: Path, suffix: str, compress: A
 def test_a_torn_compressed_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "f.gz").write_bytes(gzip.compress(b"one\n" * 1000)[:-12])
     with pytest.raises(EOFError, match=r"f\.gz"):
-        lines_of(plan_text_splits(list_text_files(tmp_path / "f.gz"), 1))
+        lines_of(plan_text_splits(list_files(tmp_path / "f.gz"), 1))
 
 
 def test_a_byte_order_mark_is_no_text_and_bad_bytes_are_replaced(tmp_path: Path) -> None:
@@ -72,41 +74,21 @@ def test_a_byte_order_mark_is_no_text_and_bad_bytes_are_replaced(tmp_path: Path)
     assert lines_of([(str(tmp_path / "f"), 0, 11, "")]) == [["one", "tw\ufffd"]]
 
 
+def files(*sizes: tuple[str, int]) -> list[Status]:
+    return [Status(path, size, False) for path, size in sizes]
+
+
 def test_splits_are_those_of_spark() -> None:
-    assert plan_text_splits([("a", 100)], 3) == [("a", 0, 33, ""), ("a", 33, 33, ""), ("a", 66, 34, "")]
-    assert plan_text_splits([("a", 100), ("b", 0), ("c.gz", 50)], 2) == [
-        ("a", 0, 75, ""), ("a", 75, 25, ""), ("b", 0, 0, ""), ("c.gz", 0, 50, "gzip")]
-    assert [split[1:3] for split in plan_text_splits([("a", 70 << 20)], 1)] == [
+    assert plan_text_splits(files(("a", 100)), 3) == [("a", 0, 33, ""), ("a", 33, 33, ""), ("a", 66, 34, "")]
+    assert plan_text_splits(files(("a", 100), ("b", 0), ("c.gz", 50), ("d.gz", 0)), 2) == [
+        ("a", 0, 75, ""), ("a", 75, 25, ""), ("c.gz", 0, 50, "gzip")]
+    assert [split[1:3] for split in plan_text_splits(files(("a", 70 << 20)), 1)] == [
         (0, 32 << 20), (32 << 20, 32 << 20), (64 << 20, 6 << 20)]
-    assert plan_text_splits([("a", 3)], 10) == [("a", 0, 1, ""), ("a", 1, 1, ""), ("a", 2, 1, "")]
+    assert plan_text_splits(files(("a", 3)), 10) == [("a", 0, 1, ""), ("a", 1, 1, ""), ("a", 2, 1, "")]
     assert plan_text_splits([], 2) == []
 
 
-def test_paths_globs_directories_and_lists(tmp_path: Path) -> None:
-    for name in ("b.txt", "a.txt", "c.log", "_SUCCESS", ".hidden"):
-        (tmp_path / name).write_text(name)
-
-    def names(paths: Any) -> list[str]:
-        return [Path(path).name for path, _ in list_text_files(paths)]
-
-    root = str(tmp_path)
-    assert names(root) == names(f"file://{root}") == names(f"{root}/*") == ["a.txt", "b.txt", "c.log"]
-    assert names(f"file:{root}/a.txt") == ["a.txt"]
-    assert names(f"{root}/{{c,a}}.*") == ["a.txt", "c.log"]
-    assert names(f"{root}/c.log,{root}/a.txt") == names([f"{root}/c.log", tmp_path / "a.txt"]) == ["c.log", "a.txt"]
-    assert list_text_files(tmp_path / "b.txt") == [(f"{root}/b.txt", 5)]
-
-
-def test_what_is_not_there_is_named_with_what_was_meant(tmp_path: Path) -> None:
-    (tmp_path / "words.txt").write_text("")
-    with pytest.raises(FileNotFoundError, match=r"word\.txt; did you mean .*/words\.txt\?"):
-        list_text_files(f"{tmp_path}/word.txt")
-    with pytest.raises(FileNotFoundError, match="there is no directory .*nowhere"):
-        list_text_files(f"{tmp_path}/nowhere/x")
-    with pytest.raises(FileNotFoundError, match="no file matches"):
-        list_text_files(f"{tmp_path}/*.csv")
-    with pytest.raises(ValueError, match="only local paths"):
-        list_text_files("hdfs://host/path")
-    (tmp_path / "inner").mkdir()
-    with pytest.raises(IsADirectoryError, match=r"inner/\*"):
-        list_text_files(tmp_path)
+def test_a_file_of_unknown_size_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("one\ntwo\n" * 100)
+    (split,) = plan_text_splits(files((str(tmp_path / "f"), -1)), 4)
+    assert lines_of([split]) == [["one", "two"] * 100]
