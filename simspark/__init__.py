@@ -16,7 +16,10 @@ from simspark._version import __version__
 if TYPE_CHECKING:
     from simspark.driver.conf import SparkConf
     from simspark.driver.context import SimContext, SparkContext
+    from simspark.driver.future_action import FutureAction
     from simspark.driver.rdd.core import RDD
+    from simspark.driver.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
+    from simspark.driver.threads import InheritableThread, inheritable_thread_target
     from simspark.publib.errors import (
         AccessRefused,
         ClusterError,
@@ -55,6 +58,8 @@ _HOME = {
     "ClusterError": _ERRORS,
     "ConfigError": _ERRORS,
     "ContextStopped": _ERRORS,
+    "FutureAction": "simspark.driver.future_action",
+    "InheritableThread": "simspark.driver.threads",
     "JobCancelled": _ERRORS,
     "JobError": _ERRORS,
     "JobFailed": _ERRORS,
@@ -69,12 +74,17 @@ _HOME = {
     "SimsparkError": _ERRORS,
     "SparkConf": "simspark.driver.conf",
     "SparkContext": "simspark.driver.context",
+    "SparkExecutorInfo": "simspark.driver.status",
     "SparkFiles": "simspark.publib.lineage.spark_files",
+    "SparkJobInfo": "simspark.driver.status",
+    "SparkStageInfo": "simspark.driver.status",
     "StatCounter": "simspark.publib.lineage.stat_counter",
+    "StatusTracker": "simspark.driver.status",
     "StorageLevel": "simspark.publib.lineage.storage_level",
     "TaskContext": _SHARED,
     "UserError": _ERRORS,
     "WorkerLost": _ERRORS,
+    "inheritable_thread_target": "simspark.driver.threads",
 }
 
 __all__ = [
@@ -86,6 +96,8 @@ __all__ = [
     "ClusterError",
     "ConfigError",
     "ContextStopped",
+    "FutureAction",
+    "InheritableThread",
     "JobCancelled",
     "JobError",
     "JobFailed",
@@ -99,13 +111,18 @@ __all__ = [
     "SimsparkError",
     "SparkConf",
     "SparkContext",
+    "SparkExecutorInfo",
     "SparkFiles",
+    "SparkJobInfo",
+    "SparkStageInfo",
     "StatCounter",
+    "StatusTracker",
     "StorageLevel",
     "TaskContext",
     "UserError",
     "WorkerLost",
     "__version__",
+    "inheritable_thread_target",
 ]
 
 

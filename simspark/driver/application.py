@@ -1,6 +1,7 @@
 """Everything that one context runs on, put together: directory, backend, listener, loop, counters.
 
-``run`` is what an action comes to: it submits a compiled job, waits, and decodes the results in the caller's thread.
+``prepare`` is what an action comes to: ``action_run`` submits its compiled job, waits, and decodes the results in the
+caller's thread.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from simspark.driver import scheduling
+from simspark.driver.action_run import PreparedAction
+from simspark.driver.activities import Activities
 from simspark.driver.conf import DriverSettings
 from simspark.driver.core import SchedulerCore
 from simspark.driver.dispatch import INLINE_PROGRAM_BYTES
@@ -24,10 +26,11 @@ from simspark.driver.master_url import ClusterMaster, LocalClusterMaster, LocalM
 from simspark.driver.scheduling import JobSpec, SchedulerSettings
 from simspark.driver.service import DRIVER, Engine
 from simspark.driver.stages import CompiledJob
+from simspark.driver.status import StatusStore
 from simspark.driver.watchers import Watchers
 from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
 from simspark.publib.clock import SystemClock
-from simspark.publib.errors import ContextStopped, FetchFailed
+from simspark.publib.errors import ContextStopped
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import ExecutorSettings, Owner
@@ -36,8 +39,7 @@ if TYPE_CHECKING:
     from simspark.driver.local_modules import LocalModules
     from simspark.driver.shared_files import SharedFiles
 
-INTERRUPT_WAIT_S = 2.0
-REFETCH_ROUNDS = 4
+ACTIVITIES_STOP_S = 5.0
 LEAST_CLUSTER_PARALLELISM = 2
 BUDGET_SHARE = 0.5
 KINDS = ("rdd", "shuffle", "stage", "job", "broadcast", "accumulator")
@@ -66,7 +68,10 @@ class Application:
         self._shared: SharedFiles | None = None
         self._modules: LocalModules | None = None
         self._close: list[Callable[[], None]] = []
-        self._updates = AccumulatedUpdates(self._apply_updates)
+        self.updates = AccumulatedUpdates(self._apply_updates)
+        self.activities = Activities(self._clock)
+        self.status = StatusStore(settings.retained_jobs, settings.retained_stages, settings.driver_host or "localhost",
+                                  int(settings.executor_memory_bytes * BUDGET_SHARE))
         try:
             self._start(name)
         except BaseException:
@@ -102,7 +107,7 @@ class Application:
         backend.attach(self.engine.loop, self.engine, listener.endpoint)
         self.engine.start()
         self.parallelism = master.executors
-        self._results = ResultReader(self.engine.owner, None)
+        self.results = ResultReader(self.engine.owner, None)
         self._close = [context.term]
 
     def _start_cluster(self, master: ClusterMaster | LocalClusterMaster, name: str) -> None:
@@ -121,7 +126,7 @@ class Application:
         self.id = backend.application
         most = self.settings.cores_max or backend.slots
         self.parallelism = max(LEAST_CLUSTER_PARALLELISM, min(backend.slots, most))
-        self._results = ResultReader(self.engine.owner, backend.fetch)
+        self.results = ResultReader(self.engine.owner, backend.fetch)
 
     def _cluster_access(self, master: ClusterMaster | LocalClusterMaster) -> tuple[Any, Callable[[], None]]:
         from simspark.driver.cluster_backend import ClusterAccess
@@ -143,10 +148,10 @@ class Application:
         if isinstance(self._master, LocalMaster):
             # nobody else could use them, none would come back, and none are elsewhere
             limits = limits._replace(idle_release_s=0.0, elsewhere_wait_s=0.0)
-        engine = Engine(self._clock, SchedulerCore(limits), backend, self._updates, self._executor_settings,
+        engine = Engine(self._clock, SchedulerCore(limits), backend, self.updates, self._executor_settings,
                         self._nonce_secret, self.files.remove)
         self._watchers = Watchers(engine.loop, self._clock, self.settings, self.id, engine.waiting_text)
-        engine.sinks.append(self._watchers.handle)
+        engine.sinks += [self.status.handle, self._watchers.handle]
         return engine
 
     def _executor_settings(self, worker: str) -> ExecutorSettings:
@@ -196,30 +201,23 @@ class Application:
         """A number not given before. Any thread."""
         return self._counters[kind]()
 
-    def run(self, compiled: CompiledJob, partitions: Sequence[int], name: str, site: str,
-            properties: dict[str, str]) -> list[Any]:
-        """Run a compiled job and return the partitions' values in the order asked for."""
-        codes = self._codes(compiled)
-        values: dict[int, Any] = {}
-        lost: FetchFailed | None = None
-        for rerun in range(REFETCH_ROUNDS):
-            missing = tuple(part for part in dict.fromkeys(partitions) if part not in values)
-            spec = self._spec(compiled, missing, name, site, properties)._replace(rerun=rerun)
-            job = self._run_once(spec, codes, properties, compiled)
-            lost = self._decode(job, values)
-            if lost is None:
-                return [values[part] for part in partitions]
-        assert lost is not None
-        raise lost
+    def prepare(self, compiled: CompiledJob, name: str, site: str, properties: dict[str, str]) -> PreparedAction:
+        """Pickle what executors need of a job, here, in the caller's thread, where an error belongs."""
+        return PreparedAction(self, compiled, name, site, properties)
 
-    def cancel(self, which: Callable[[JobSpec], bool], reason: str) -> None:
-        """Cancel the running jobs that ``which`` picks."""
-        for job in self.engine.jobs.running():
-            if which(job.spec):
-                self.engine.cancel(job.spec.job, reason)
+    def submit(self, job: RunningJob) -> None:
+        """Run a job, if the context is not over."""
+        if self.stopped:
+            raise ContextStopped("This SparkContext was stopped. Make a new one: SparkContext(...). (SS103)")
+        self.engine.submit(job)
 
-    def _codes(self, compiled: CompiledJob) -> dict[int, StageCode]:
-        """What executors need of each stage, pickled here, in the caller's thread, where an error belongs."""
+    def cancel(self, which: Callable[[Mapping[str, str]], bool], reason: str) -> None:
+        """Cancel the jobs, and what goes on in the background, whose properties ``which`` picks."""
+        self.engine.cancel_all(which, reason)
+        self.activities.cancel(which, reason)
+
+    def codes(self, compiled: CompiledJob) -> dict[int, StageCode]:
+        """What executors need of each stage."""
         if self.settings.ship_modules:
             self._share_modules()
         return {stage: self._code(pickled(), compiled.split, stage) for stage, pickled in compiled.programs.items()}
@@ -234,62 +232,15 @@ class Application:
                 self.files.put_data(name, [[program]])
         return StageCode(digest, program, name, lambda partition: _pickled_split(split(stage, partition)))
 
-    def _spec(self, compiled: CompiledJob, partitions: tuple[int, ...], name: str, site: str,
-              properties: dict[str, str]) -> JobSpec:
+    def spec(self, compiled: CompiledJob, partitions: tuple[int, ...], name: str, site: str,
+             properties: dict[str, str]) -> JobSpec:
+        """The scheduler's view of a new job."""
         return JobSpec(
             job=self.next_id("job"), stages=compiled.stages, partitions=partitions,
             max_failures=self.settings.max_failures or self._master.max_failures,
             max_losses=self.settings.max_losses, name=name, site=site,
             pool=properties.get("spark.scheduler.pool", "default"), group=properties.get("spark.jobGroup.id", ""),
         )  # fmt: skip
-
-    def _run_once(self, spec: JobSpec, codes: dict[int, StageCode], properties: dict[str, str],
-                  compiled: CompiledJob) -> RunningJob:
-        if self.stopped:
-            raise ContextStopped("This SparkContext was stopped. Make a new one: SparkContext(...). (SS103)")
-        job = RunningJob(spec, codes, properties)
-        self.engine.submit(job)
-        try:
-            job.wait()
-        except KeyboardInterrupt:
-            raise self._interrupted(job) from None
-        finally:
-            self._updates.apply()
-        assert job.ended is not None
-        if job.ended.outcome != "succeeded":
-            raise self._error(job, compiled)
-        return job
-
-    def _decode(self, job: RunningJob, values: dict[int, Any]) -> FetchFailed | None:
-        """Read the results that can be read; the fault of the last that cannot. The scheduler hears who kept those."""
-        lost = None
-        in_files = False
-        out_of_reach: dict[str, str] = {}
-        for partition in job.spec.partitions:
-            accepted = job.results[partition]
-            in_files = in_files or bool(accepted.report.name)
-            try:
-                values[partition] = self._results.read(accepted)
-            except FetchFailed as error:
-                lost = error
-                out_of_reach[accepted.worker] = str(error)
-        for worker, cause in out_of_reach.items():
-            self.engine.post(scheduling.ResultUnreachable(worker, cause))
-        if in_files:
-            self.engine.remove_files((f"result-{job.spec.job}-",))
-        return lost
-
-    def _interrupted(self, job: RunningJob) -> KeyboardInterrupt:
-        self.engine.cancel(job.spec.job, "interrupted")
-        job.wait(INTERRUPT_WAIT_S)
-        done, all_ = len(job.results), len(job.spec.partitions)
-        return KeyboardInterrupt(f"job {job.spec.job} cancelled: {done} of {all_} tasks were done")
-
-    def _error(self, job: RunningJob, compiled: CompiledJob) -> BaseException:
-        from simspark.driver.remote_errors import job_error
-
-        assert job.ended is not None
-        return job_error(job.ended, job.spec, compiled.operations, full=self.settings.full_errors)
 
     def _apply_updates(self, accumulated: bytes) -> None:
         for accumulator, update in payload.load(accumulated).items():
@@ -306,6 +257,7 @@ class Application:
                 return
             self.stopped = True
         self.engine.stop()
+        self.activities.end(ACTIVITIES_STOP_S)
         if self._watchers is not None:
             self._watchers.close()
         for close in self._close:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from simspark.driver.system_properties import spark_properties
 from simspark.publib.errors import ConfigError
 
 ENVIRONMENT = {
@@ -73,6 +74,8 @@ class DriverSettings(NamedTuple):
     python_files: str
     ship_modules: bool
     ship_max_bytes: int
+    retained_jobs: int
+    retained_stages: int
     event_log: bool
     event_log_dir: str
     event_log_max_bytes: int
@@ -199,6 +202,8 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.simspark.ship.localModules", "ship_modules", _FLAG, "true",
      "Send the program's own modules, those beside its script, to executors that lack them."),
     ("spark.simspark.ship.maxSize", "ship_max_bytes", _SIZE, "32m", "Largest size of the program's own modules."),
+    ("spark.ui.retainedJobs", "retained_jobs", _COUNT, "1000", "Jobs that statusTracker() remembers."),
+    ("spark.ui.retainedStages", "retained_stages", _COUNT, "1000", "Stages that statusTracker() remembers."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),
     ("spark.simspark.eventLog.maxSize", "event_log_max_bytes", _SIZE, "32m", "Largest size of one event log."),
@@ -249,7 +254,7 @@ class SparkConf:
     """
 
     def __init__(self, loadDefaults: bool = True) -> None:
-        self._settings: dict[str, str] = environment_settings() if loadDefaults else {}
+        self._settings: dict[str, str] = {**environment_settings(), **spark_properties()} if loadDefaults else {}
 
     def set(self, key: str, value: Any) -> SparkConf:
         """Set one setting; true and false are written as Spark writes them.

@@ -13,6 +13,7 @@ from simspark._version import __version__
 from simspark.driver.application import Application
 from simspark.driver.call_site import call_site
 from simspark.driver.conf import SparkConf, driver_settings, unknown_settings
+from simspark.driver.engine import Following, Prepared
 from simspark.driver.engine_choice import EngineChoice
 from simspark.driver.job_control import JobControl, ThreadProperties
 from simspark.driver.master_url import LocalClusterMaster, parse_master
@@ -64,6 +65,7 @@ class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles, E
             settings = driver_settings(self._conf)
             self._thread_properties = ThreadProperties()
             self._application = Application(master_url, settings, settings.app_name)
+            self._conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", self.startTime)
             self._made_at = call_site()
             SparkContext._active = self
         atexit.register(self.stop)
@@ -182,11 +184,22 @@ class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles, E
 
     def run_node(self, node: Node, sink: Sink, partitions: Sequence[int] | None, operation: str) -> list[Any]:
         """See driver.engine."""
+        wanted = range(node.partitions) if partitions is None else partitions
+        return self.prepare_node(node, sink, operation).start(wanted).wait()
+
+    def prepare_node(self, node: Node, sink: Sink, operation: str) -> Prepared:
+        """See driver.engine."""
         application = self._running()
         compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation)
-        wanted = range(node.partitions) if partitions is None else partitions
-        properties = dict(self._thread_properties.values)
-        return application.run(compiled, wanted, operation, str(call_site()), properties)
+        return application.prepare(compiled, operation, str(call_site()), self.local_properties())
+
+    def follow(self, activity: Following) -> None:
+        """See driver.engine."""
+        self._application.activities.add(activity)
+
+    def unfollow(self, activity: Following) -> None:
+        """See driver.engine."""
+        self._application.activities.remove(activity)
 
     def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
         """See driver.engine."""

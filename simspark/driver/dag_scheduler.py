@@ -152,8 +152,9 @@ class DagScheduler:
         job.result.move(StageState.CLOSED)
         for shuffle in job.makers:
             self._makers[shuffle].specs.pop(job.job, None)
-        self._turn.add(ended)
+        # who waits for the job may ask at once what the stream has told of it
         self._turn.emit(events.JobEnded(job.job, ended.outcome, ended.text))
+        self._turn.add(ended)
         self._dirty = True
 
     def _sweep_results(self, job: Job) -> None:

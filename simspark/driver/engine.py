@@ -1,17 +1,70 @@
 """What RDDs ask of the context that they belong to: the seam between the API and whatever runs jobs.
 
 SparkContext implements it on executors; tests implement it in one process. Called by user threads; only ``run_node``
-blocks.
+and ``Started.wait`` block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from simspark.driver.node import Node
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import Sink
+
+
+class Started(Protocol):
+    """A job under way on some partitions. For one thread; ``cancel`` for any."""
+
+    @property
+    def job(self) -> int:
+        """Its number."""
+        ...
+
+    def wait(self) -> list[Any]:
+        """Wait for the end; what the sink made of each partition. Raises as ``run_node`` does."""
+        ...
+
+    def wait_partially(self, timeout_s: float) -> dict[int, Any]:
+        """Wait so long at most; what the sink made of the partitions that are done, by partition.
+
+        What is not done then is cancelled. Raises as ``run_node`` does when the job fails before.
+        """
+        ...
+
+    def cancel(self, reason: str) -> None:
+        """Nobody wants it any more: ``wait`` raises JobCancelled, if it has not come to an end. Does not block."""
+        ...
+
+    def interrupted(self) -> KeyboardInterrupt:
+        """Cancel it after Ctrl-C and wait a moment for its end; what to raise."""
+        ...
+
+
+class Prepared(Protocol):
+    """An action whose functions are pickled, so that nothing later changes them; it may run on any partitions."""
+
+    def start(self, partitions: Sequence[int]) -> Started:
+        """Submit a job, with the properties that the thread that prepared it had then."""
+        ...
+
+
+class Following(Protocol):
+    """A background activity of the program that ends with its context."""
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The properties of its jobs."""
+        ...
+
+    def cancel(self, reason: str = "") -> bool:
+        """End it soon; False if it is over."""
+        ...
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of its thread, so long at most."""
+        ...
 
 
 class Engine(Protocol):
@@ -36,6 +89,22 @@ class Engine(Protocol):
 
         ``operation`` is the action's name, for people. Raises what the user's function raised, or a JobError.
         """
+        ...
+
+    def prepare_node(self, node: Node, sink: Sink, operation: str) -> Prepared:
+        """Pickle an action's functions; NotSerializable says what cannot travel."""
+        ...
+
+    def local_properties(self) -> dict[str, str]:
+        """A copy of the properties of the jobs that this thread starts."""
+        ...
+
+    def follow(self, activity: Following) -> None:
+        """Cancel an activity with the jobs of its group or tags, and end it with the context."""
+        ...
+
+    def unfollow(self, activity: Following) -> None:
+        """An activity is over. Twice is harmless."""
         ...
 
     def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:

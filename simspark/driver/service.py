@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -83,6 +83,15 @@ class Engine:
     def cancel(self, job: int, reason: str) -> None:
         """Cancel a job, if it still runs."""
         self.post(scheduling.CancelJob(job, reason))
+
+    def cancel_all(self, which: Callable[[Mapping[str, str]], bool], reason: str) -> None:
+        """Cancel the jobs whose properties ``which`` picks, also those that were submitted just now."""
+        self.loop.post(lambda: self._cancel_all(which, reason))
+
+    def withdraw(self, job: int, reason: str) -> None:
+        """Nobody wants a job or its results any more: cancel it, or remove what it has left in files."""
+        self.cancel(job, reason)
+        self.remove_files((f"result-{job}-",))
 
     def post(self, event: Event) -> None:
         """Let the core have an event."""
@@ -240,6 +249,11 @@ class Engine:
         self.jobs.add(job)
         self._dispatcher.add_job(job)
         self.step(scheduling.SubmitJob(job.spec))
+
+    def _cancel_all(self, which: Callable[[Mapping[str, str]], bool], reason: str) -> None:
+        for job in self.jobs.running():
+            if which(job.properties):
+                self.step(scheduling.CancelJob(job.spec.job, reason))
 
     def _perform(self, effect: Effect) -> None:
         match effect:

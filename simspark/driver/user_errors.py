@@ -12,6 +12,9 @@ from simspark.publib.errors import InternalError, SimsparkError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PLAIN = (SimsparkError, KeyboardInterrupt, ValueError, TypeError, TimeoutError, ImportError)
+"""What simspark raises to say something to the user: the way there does not interest him."""
+
 
 def action(method: F) -> F:
     """Let errors of ``method`` show the user's frames, before the call and in tasks, and this one between them."""
@@ -36,7 +39,6 @@ def without_our_frames(error: BaseException) -> TracebackType | None:
     outside = traceback
     while outside is not None and outside.tb_frame.f_code.co_filename.startswith(PACKAGE_DIRECTORY):
         outside = outside.tb_next
-    clear = (SimsparkError, KeyboardInterrupt, ValueError, TypeError, ImportError)
-    if outside is None and not isinstance(error, clear):
+    if outside is None and not isinstance(error, _PLAIN):
         return traceback
     return outside

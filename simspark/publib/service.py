@@ -82,7 +82,7 @@ class Loop:
         self._stopping = False
         self._closed = False
         self._thread: int | None = None
-        self._wake_lock = threading.Lock()
+        self._wake_lock = threading.RLock()  # a finalizer that posts may run inside a post of its own thread
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)

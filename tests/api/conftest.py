@@ -11,19 +11,22 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from simspark.driver.engine import Following
 from simspark.driver.files import DriverFiles
+from simspark.driver.job_control import JobControl, ThreadProperties
 from simspark.driver.node import Node
 from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.shared_files import SharedFiles
 from simspark.driver.shipping import Shipping
-from simspark.driver.stages import compile_job
+from simspark.driver.stages import CompiledJob, compile_job
+from simspark.driver.status import StatusStore
 from simspark.publib.blocks.app_directory import AppDirectory
 from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches
-from simspark.publib.errors import BlockError, FetchFailed
+from simspark.publib.errors import BlockError, FetchFailed, JobCancelled
 from simspark.publib.lineage.program import run_program
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import FileRef, MapDone, SegmentRef, Sink, TaskRun
@@ -76,19 +79,66 @@ class Cache:
         return self.kept[rdd, partition]
 
 
-class HereContext(FileSources, Shipping):
+class PreparedHere(NamedTuple):
+    """See engine.Prepared."""
+
+    context: HereContext
+    compiled: CompiledJob
+    operation: str
+
+    def start(self, partitions: Sequence[int]) -> StartedHere:
+        for pickled in self.compiled.programs.values():
+            pickled()
+        return StartedHere(self, list(partitions))
+
+
+class StartedHere:
+    """See engine.Started. It runs at once; what it raises is kept for who waits."""
+
+    def __init__(self, prepared: PreparedHere, partitions: list[int]) -> None:
+        self.job = len(prepared.context.jobs)
+        self._partitions = partitions
+        self._values: list[Any] = []
+        self._error: BaseException | None = None
+        try:
+            self._values = prepared.context.run_compiled(prepared.compiled, partitions, prepared.operation)
+        except Exception as error:
+            self._error = error
+
+    def wait(self) -> list[Any]:
+        if self._error is not None:
+            raise self._error
+        return self._values
+
+    def wait_partially(self, timeout_s: float) -> dict[int, Any]:
+        return dict(zip(self._partitions, self.wait(), strict=True))
+
+    def cancel(self, reason: str) -> None:
+        self._error = JobCancelled(reason)
+
+    def interrupted(self) -> KeyboardInterrupt:
+        return KeyboardInterrupt()
+
+
+class HereContext(FileSources, JobControl, Shipping):
     """Runs compiled stages one task after another, in this thread."""
 
     def __init__(self, directory: str) -> None:
         self.files = Files(directory)
         shared = SharedFiles(DriverFiles(AppDirectory(directory, "")), lambda _: None, travels=False)
-        self._application: Any = SimpleNamespace(stopped=False, shared=shared)
+        self._application: Any = SimpleNamespace(
+            stopped=False, shared=shared, status=StatusStore(10, 10, "here", 0),
+            cancel=lambda which, reason: self.cancelled.append(reason),
+        )  # fmt: skip
         self._install_shared_root()
         self.cache = Cache()
         self.accumulators: dict[int, Accumulator[Any]] = {}
         self.forgotten: list[tuple[str, int]] = []
         self.jobs: list[tuple[str, list[int]]] = []
         self.stages_run: list[int] = []
+        self.activities: list[Following] = []
+        self.cancelled: list[str] = []
+        self._thread_properties = ThreadProperties()
         self.parallelism = 0
         self.limits: dict[str, int] = {}
         self._ids = {kind: itertools.count() for kind in ("rdd", "shuffle", "stage", "broadcast", "accumulator")}
@@ -122,8 +172,20 @@ class HereContext(FileSources, Shipping):
         self.forgotten.append(("broadcast", broadcast_id))
 
     def run_node(self, node: Node, sink: Sink, partitions: Sequence[int] | None, operation: str) -> list[Any]:
+        wanted = range(node.partitions) if partitions is None else partitions
+        return self.prepare_node(node, sink, operation).start(wanted).wait()
+
+    def prepare_node(self, node: Node, sink: Sink, operation: str) -> PreparedHere:
         job = compile_job(node, sink, next_stage=lambda: self.next_id("stage"), name=operation)
-        wanted = list(range(node.partitions) if partitions is None else partitions)
+        return PreparedHere(self, job, operation)
+
+    def follow(self, activity: Following) -> None:
+        self.activities.append(activity)
+
+    def unfollow(self, activity: Following) -> None:
+        self.activities.remove(activity)
+
+    def run_compiled(self, job: CompiledJob, wanted: list[int], operation: str) -> list[Any]:
         self.jobs.append((operation, wanted))
         for stage in job.stages[:-1]:
             if stage.shuffle not in self.files.outputs:

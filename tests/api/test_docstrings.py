@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 
-from simspark import RDD, SparkConf, SparkFiles, StatCounter
+from simspark import RDD, FutureAction, SparkConf, SparkFiles, StatCounter, StatusTracker
+from simspark.driver.job_control import JobControl
 from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.rdd.sources import Sources
 from simspark.driver.shipping import Shipping
+from simspark.publib.lineage.bounded_float import BoundedFloat
 
+OWNERS = (
+    RDD, Sources, FileSources, JobControl, Shipping, FutureAction, StatusTracker, SparkConf, SparkFiles, StatCounter,
+    BoundedFloat,
+)  # fmt: skip
 EXAMPLES = [
     test
-    for owner in (RDD, Sources, FileSources, Shipping, SparkConf, SparkFiles, StatCounter)
+    for owner in OWNERS
     for kind in (owner.__mro__ if owner is RDD else [owner])
     if kind.__module__.startswith("simspark.")
     for test in doctest.DocTestFinder(recurse=True, exclude_empty=True).find(
@@ -34,7 +40,7 @@ def test_example_gives_what_it_shows(
     broadcasts = "broadcast" in example.name and type(sc).__name__ == "HereContext"
     if broadcasts:
         pytest.skip("broadcasts are read by executors")
-    example.globs = {"sc": sc, "SparkConf": SparkConf, "StatCounter": StatCounter}
+    example.globs = {"sc": sc, "SparkConf": SparkConf, "StatCounter": StatCounter, "BoundedFloat": BoundedFloat}
     texts: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     runner.run(example, out=texts.append)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import reduce
 from itertools import chain
 from typing import Any, TypeVar, cast
 
+from simspark.driver.engine import Prepared, Started
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
 from simspark.publib.lineage.result_functions import CountValues, Ordered
@@ -37,16 +38,17 @@ class Actions(Handle[T]):
 
     @action
     def toLocalIterator(self, prefetchPartitions: bool = False) -> Iterator[T]:
-        """Iterate over all rows, bringing one partition at a time.
+        """Iterate over all rows, bringing one partition at a time: its job runs when its first row is asked for.
+
+        With ``prefetchPartitions`` the next partition is computed while this one is consumed, and at most two are
+        held. Closing the iterator early cancels that.
 
         >>> list(sc.parallelize(range(4), 2).toLocalIterator())
         [0, 1, 2, 3]
         """
-        return (
-            row
-            for partition in range(self.getNumPartitions())
-            for row in self._run(Collect(), "toLocalIterator", [partition])[0]
-        )
+        prepared = self._prepare(Collect(), "toLocalIterator")
+        ahead = 1 if prefetchPartitions else 0
+        return _local_rows(prepared, self.getNumPartitions(), ahead)
 
     @action
     def count(self) -> int:
@@ -64,15 +66,10 @@ class Actions(Handle[T]):
         >>> sc.parallelize(range(100), 50).take(3)
         [0, 1, 2]
         """
-        rows: list[T] = []
-        all_partitions = self.getNumPartitions()
-        scanned = 0
-        while len(rows) < num and scanned < all_partitions:
-            stop = min(all_partitions, scanned + _more_partitions(num, len(rows), scanned))
-            for part in self._run(Take(num - len(rows)), "take", range(scanned, stop)):
-                rows.extend(part[: num - len(rows)])
-            scanned = stop
-        return rows
+        rounds = TakeRounds(num, self.getNumPartitions())
+        while rounds.wanted:
+            rounds.add(self._run(Take(rounds.missing), "take", rounds.wanted))
+        return rounds.rows
 
     @action
     def first(self) -> T:
@@ -218,6 +215,33 @@ class Actions(Handle[T]):
         return function(0, chain.from_iterable(parts))
 
 
+class TakeRounds:
+    """The jobs of a take, one after another: as long as rows are missing, ``wanted`` partitions are looked at."""
+
+    def __init__(self, num: int, partitions: int) -> None:
+        self.rows: list[Any] = []
+        self._num = num
+        self._partitions = partitions
+        self.wanted = range(0)
+        self._look_on()
+
+    @property
+    def missing(self) -> int:
+        """How many rows are missing."""
+        return self._num - len(self.rows)
+
+    def add(self, parts: list[list[Any]]) -> None:
+        """What the wanted partitions gave."""
+        for part in parts:
+            self.rows.extend(part[: self.missing])
+        self._look_on()
+
+    def _look_on(self) -> None:
+        scanned = self.wanted.stop
+        more = _more_partitions(self._num, len(self.rows), scanned) if self.missing > 0 else 0
+        self.wanted = range(scanned, min(self._partitions, scanned + more))
+
+
 def _more_partitions(wanted: int, have: int, scanned: int) -> int:
     """How many partitions to try next, judged by those that were."""
     if scanned == 0:
@@ -226,3 +250,29 @@ def _more_partitions(wanted: int, have: int, scanned: int) -> int:
         return scanned * _GROWTH
     guess = int(_MARGIN * wanted * scanned / have) - scanned
     return min(max(guess, 1), scanned * _GROWTH)
+
+
+def _local_rows(prepared: Prepared, partitions: int, ahead: int) -> Iterator[Any]:
+    """The rows of all partitions in order; so many partitions are computed ahead."""
+    started: deque[Started] = deque()
+    begun = 0
+    try:
+        for partition in range(partitions):
+            rows: Any = ()  # let the last partition's go before the next one's come
+            if begun == partition:
+                started.append(prepared.start([partition]))
+                begun += 1
+            rows = _only(started[0])
+            started.popleft()
+            while begun <= min(partition + ahead, partitions - 1):
+                started.append(prepared.start([begun]))
+                begun += 1
+            yield from rows
+    finally:
+        for job in started:
+            job.cancel("its rows are not wanted any more")
+
+
+@action
+def _only(started: Started) -> Any:
+    return started.wait()[0]

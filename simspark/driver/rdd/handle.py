@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from simspark.driver.call_site import call_site
 from simspark.driver.dependency import ShuffleDependency
-from simspark.driver.engine import Engine
+from simspark.driver.engine import Engine, Prepared
 from simspark.driver.lifeline import Lifeline
 from simspark.driver.node import Node, ShuffledNode, StepsNode
 from simspark.publib.errors import NotSerializable, UserError
@@ -219,4 +219,7 @@ class Handle(Generic[T]):
         sink = ResultSink(cast(Any, function), operation, str(call_site()))
         return self.ctx.run_node(self._node, sink, partitions, operation)
 
-
+    def _prepare(self, function: PartitionFunction, operation: str) -> Prepared:
+        """The same, pickled and not yet begun."""
+        sink = ResultSink(cast(Any, function), operation, str(call_site()))
+        return self.ctx.prepare_node(self._node, sink, operation)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 from simspark.driver.call_site import call_site
+from simspark.driver.engine import Following, Prepared
 from simspark.driver.lifeline import Lifeline
 from simspark.driver.node import DataNode, Node
 from simspark.driver.rdd.core import RDD
@@ -45,6 +46,22 @@ class Sources:
 
     @abstractmethod
     def run_node(self, node: Node, sink: Sink, partitions: Sequence[int] | None, operation: str) -> list[Any]:
+        """See driver.engine."""
+
+    @abstractmethod
+    def prepare_node(self, node: Node, sink: Sink, operation: str) -> Prepared:
+        """See driver.engine."""
+
+    @abstractmethod
+    def local_properties(self) -> dict[str, str]:
+        """See driver.engine."""
+
+    @abstractmethod
+    def follow(self, activity: Following) -> None:
+        """See driver.engine."""
+
+    @abstractmethod
+    def unfollow(self, activity: Following) -> None:
         """See driver.engine."""
 
     @abstractmethod
