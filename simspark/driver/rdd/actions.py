@@ -189,11 +189,13 @@ class Actions(Handle[T]):
 
     @action
     def takeOrdered(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
-        """Return the ``num`` smallest rows in ascending order, by ``key(row)`` if given.
+        """Return the ``num`` smallest rows in ascending order, by ``key(row)`` if given. Raises ValueError below 0.
 
         >>> sc.parallelize([10, 1, 2, 9, 3], 2).takeOrdered(3)
         [1, 2, 3]
         """
+        if num < 0:
+            raise ValueError("top N cannot be negative.")
         return self._ordered(num, key, largest=False)
 
     @action
@@ -206,9 +208,7 @@ class Actions(Handle[T]):
         return self._ordered(num, key, largest=True)
 
     def _ordered(self, num: int, key: Callable[[T], Any] | None, largest: bool) -> list[T]:
-        if num < 0:
-            raise ValueError("top N cannot be negative.")
-        if num == 0 or self.getNumPartitions() == 0:
+        if num <= 0 or self.getNumPartitions() == 0:
             return []
         function = Ordered(num, key, largest)
         parts = self._run(function, "top" if largest else "takeOrdered")

@@ -132,6 +132,8 @@ class Handle(Generic[T]):
         >>> sc.range(3).persist().getStorageLevel()
         StorageLevel(False, True, False, False, 1)
         """
+        if not isinstance(storageLevel, StorageLevel):
+            raise TypeError(f"storageLevel must be a StorageLevel, not {type(storageLevel).__name__}.")
         if self._node.level not in {None, storageLevel}:
             raise UserError(
                 "Cannot change the storage level of an RDD once it has one. Call unpersist() first. (SS100)"

@@ -192,14 +192,21 @@ class Sources:
                allowLocal: bool = False) -> list[Any]:
         """Run ``partitionFunc(iterator)`` on some partitions and return all elements that it gave, in order.
 
+        Raises ValueError for a partition that the RDD does not have.
+
         >>> sc.runJob(sc.parallelize(range(6), 3), lambda rows: [sum(rows)], [0, 2])
         [1, 9]
         """
         from simspark.publib.lineage.result_functions import Called
 
         sink = ResultSink(cast(Any, Called(partitionFunc)), "runJob", str(call_site()))
-        parts = self.run_node(rdd._node, sink, partitions, "runJob")
-        return [value for part in parts for value in part]
+        wanted = list(builtins.range(rdd.getNumPartitions()) if partitions is None else partitions)
+        distinct = list(dict.fromkeys(wanted))
+        for partition in distinct:
+            if not 0 <= partition < rdd.getNumPartitions():
+                raise ValueError(f"There is no partition {partition}: {rdd} has {rdd.getNumPartitions()}. (SS100)")
+        parts = dict(zip(distinct, self.run_node(rdd._node, sink, distinct, "runJob"), strict=True))
+        return [value for partition in wanted for value in parts[partition]]
 
 
 def slice_bounds(size: int, count: int) -> list[tuple[int, int]]:

@@ -87,7 +87,21 @@ class ZipSource(NamedTuple):
 
     def rows(self, split: tuple[Part, Part], task: TaskRun) -> Iterator[Any]:
         """(left row, right row). Raises ValueError if one partition has more rows than the other."""
-        return zip(rows_of_part(self.left, split[0], task), rows_of_part(self.right, split[1], task), strict=True)
+        ended: list[bool] = []
+        left = chain(rows_of_part(self.left, split[0], task), _note_end(ended))
+        right = rows_of_part(self.right, split[1], task)
+        return chain(zip(left, right, strict=False), _require_both_ended(ended, right))
+
+
+def _note_end(ended: list[bool]) -> Iterator[Any]:
+    ended.append(True)
+    yield from ()
+
+
+def _require_both_ended(left_ended: list[bool], right: Iterator[Any]) -> Iterator[Any]:
+    if not left_ended or any(True for _ in right):
+        raise ValueError("Can only zip RDDs with same number of elements in each partition")
+    yield from ()
 
 
 class CartesianSource(NamedTuple):
