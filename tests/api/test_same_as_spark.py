@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from simspark import StatCounter, StorageLevel
+
 TEXT_KEYS = ("(str(i%5),i)", '("a",1)', 'b"x"')
 
+NAMES = {"StorageLevel": StorageLevel, "StatCounter": StatCounter}
 RECORDED = json.loads(Path(__file__).with_name("recorded_from_spark.json").read_text(encoding="utf-8"))
-
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_same_as_spark(expression: str, recorded: str, sc: Any, texts: str) -> N
     if here and sys.flags.hash_randomization and any(text in expression for text in TEXT_KEYS):
         pytest.skip("places text by hash, which only executors fix")
     try:
-        result = repr(eval(expression, {"sc": sc, "T": texts}))
+        result = repr(eval(expression, {**NAMES, "sc": sc, "T": texts}))
     except Exception as error:
         result = f"!{type(error).__name__}: {str(error).partition(chr(10))[0]}".strip()
         recorded = recorded.strip()

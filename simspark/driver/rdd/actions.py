@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import reduce
 from itertools import chain
+from math import ceil
 from typing import Any, TypeVar, cast
 
+from simspark.driver.call_site import call_site
 from simspark.driver.engine import Prepared, Started
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
+from simspark.publib.lineage import row_functions as fn
+from simspark.publib.lineage import steps
+from simspark.publib.lineage.aggregation import reducing
+from simspark.publib.lineage.partitioner import HashPartitioner
 from simspark.publib.lineage.result_functions import CountValues, Ordered
 from simspark.publib.lineage.sinks import Collect, Count, Fold, Foreach, ForeachPartition, Reduce, Take
 
@@ -106,17 +112,19 @@ class Actions(Handle[T]):
 
     @action
     def treeReduce(self, f: Callable[[T, T], T], depth: int = 2) -> T:
-        """Reduce all rows, as ``reduce`` does. Raises ValueError without rows.
+        """Reduce all rows as ``reduce`` does, in a tree about ``depth`` deep: few values come to the driver at last.
+
+        Raises ValueError without rows, and if ``depth`` is below 1.
 
         >>> sc.parallelize([-5, -4, 3, 2]).treeReduce(lambda a, b: a + b)
         -4
         """
-        if depth < 1:
-            raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
-        parts = [value for part in self._run(Reduce(f), "treeReduce") for value in part]
-        if not parts:
+        _check_depth(depth)
+        reduced = self._step(steps.MapPartitions, fn.Reduced(f), "treeReduce")
+        values = _tree_values(reduced, f, depth, "treeReduce")
+        if not values:
             raise ValueError("Cannot reduce empty RDD.")
-        return cast(T, reduce(f, parts))
+        return cast(T, reduce(f, values))
 
     @action
     def fold(self, zeroValue: T, op: Callable[[T, T], T]) -> T:
@@ -142,15 +150,19 @@ class Actions(Handle[T]):
     @action
     def treeAggregate(self, zeroValue: U, seqOp: Callable[[U, T], U], combOp: Callable[[U, U], U],
                       depth: int = 2) -> U:
-        """Aggregate, as ``aggregate`` does, with ``zeroValue`` once for each partition only.
+        """Aggregate as ``aggregate`` does, in a tree about ``depth`` deep: few values come to the driver at last.
+
+        ``zeroValue`` is used once for each partition, and not for joining them. Raises ValueError if ``depth`` is
+        below 1.
 
         >>> sc.parallelize([1, 2, 3, 4]).treeAggregate(0, lambda a, x: a + x, lambda a, b: a + b)
         10
         """
-        if depth < 1:
-            raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
-        parts = self._run(Fold(zeroValue, seqOp), "treeAggregate")
-        return reduce(combOp, parts) if parts else zeroValue
+        _check_depth(depth)
+        if not self.getNumPartitions():
+            return zeroValue
+        folded = self._step(steps.MapPartitions, fn.Folded(zeroValue, seqOp), "treeAggregate")
+        return cast(U, reduce(combOp, _tree_values(folded, combOp, depth, "treeAggregate")))
 
     @action
     def foreach(self, f: Callable[[T], None]) -> None:
@@ -176,43 +188,75 @@ class Actions(Handle[T]):
 
     @action
     def countByValue(self) -> dict[T, int]:
-        """Count how often each row occurs.
+        """Count how often each row occurs. Raises ValueError without partitions.
 
         >>> sorted(sc.parallelize([1, 2, 1, 2, 2], 2).countByValue().items())
         [(1, 2), (2, 3)]
         """
-        counts: defaultdict[T, int] = defaultdict(int)
-        for part in self._run(CountValues(), "countByValue"):
-            for row, number in part.items():
-                counts[row] += number
-        return counts
+        return counted(self._run(CountValues(), "countByValue"))
 
     @action
     def takeOrdered(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
-        """Return the ``num`` smallest rows in ascending order, by ``key(row)`` if given. Raises ValueError below 0.
+        """Return the ``num`` smallest rows in ascending order, by ``key(row)`` if given.
+
+        Raises ValueError if ``num`` is negative.
 
         >>> sc.parallelize([10, 1, 2, 9, 3], 2).takeOrdered(3)
         [1, 2, 3]
         """
         if num < 0:
             raise ValueError("top N cannot be negative.")
-        return self._ordered(num, key, largest=False)
+        if num == 0 or self.getNumPartitions() == 0:
+            return []
+        return self._ordered(Ordered(num, key, largest=False), "takeOrdered")
 
     @action
     def top(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
         """Return the ``num`` largest rows in descending order, by ``key(row)`` if given.
 
+        Raises ValueError without partitions.
+
         >>> sc.parallelize([10, 4, 2, 12, 3], 2).top(2)
         [12, 10]
         """
-        return self._ordered(num, key, largest=True)
+        if self.getNumPartitions() == 0:
+            raise ValueError("Can not reduce() empty RDD")
+        return self._ordered(Ordered(num, key, largest=True), "top")
 
-    def _ordered(self, num: int, key: Callable[[T], Any] | None, largest: bool) -> list[T]:
-        if num <= 0 or self.getNumPartitions() == 0:
-            return []
-        function = Ordered(num, key, largest)
-        parts = self._run(function, "top" if largest else "takeOrdered")
-        return function(0, chain.from_iterable(parts))
+    def _ordered(self, function: Ordered, operation: str) -> list[T]:
+        return function(0, chain.from_iterable(self._run(function, operation)))
+
+
+def counted(parts: Sequence[dict[U, int]]) -> dict[U, int]:
+    """How often something occurs in all partitions. Raises ValueError if there are none."""
+    if not parts:
+        raise ValueError("Can not reduce() empty RDD")
+    counts: defaultdict[U, int] = defaultdict(int)
+    for part in parts:
+        for value, number in part.items():
+            counts[value] += number
+    return counts
+
+
+def _check_depth(depth: int) -> None:
+    if depth < 1:
+        raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
+
+
+def _tree_values(values: Handle[Any], combine: Callable[[Any, Any], Any], depth: int, operation: str) -> list[Any]:
+    """Values combined in shuffles, each to about the ``depth``-th root fewer partitions, while that makes less work.
+
+    How many partitions there are then, and which values meet, is as in Spark.
+    """
+    partitions = float(values.getNumPartitions())
+    scale = max(ceil(partitions ** (1.0 / depth)), 2)
+    while partitions > scale + partitions / scale:
+        partitions /= scale
+        keyed = values._step(steps.MapPartitionsWithIndex, fn.KeyedByPartition(int(partitions)), operation)
+        aggregator = reducing(combine, operation, str(call_site()))
+        met = keyed._shuffle(HashPartitioner(int(partitions)), operation, aggregator=aggregator)
+        values = met._step(steps.Map, fn.second, "values")
+    return [value for part in values._run(Reduce(combine), operation) for value in part]
 
 
 class TakeRounds:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, TypeVar
 
 from simspark.driver.rdd.handle import Handle, PartitionFunction
 from simspark.driver.user_errors import action
 from simspark.publib.lineage.bounded_float import BoundedFloat
-from simspark.publib.lineage.result_functions import Statistics
+from simspark.publib.lineage.result_functions import Distinct, Statistics
 from simspark.publib.lineage.sinks import Count, Sum
 from simspark.publib.lineage.stat_counter import StatCounter
 from simspark.publib.lineage.steps import Map
 
 T = TypeVar("T")
+
+LEAST_DEVIATION = 0.000017
 
 
 class Estimates(Handle[T]):
@@ -77,3 +80,23 @@ class Estimates(Handle[T]):
         started = self._prepare(function, operation).start(range(self.getNumPartitions()))
         done = started.wait_partially(timeout / 1000)
         return [done[partition] for partition in sorted(done)]
+
+    # ── how many different rows ──────────────────────────────────────────────────────────────────
+
+    @action
+    def countApproxDistinct(self, relativeSD: float = 0.05) -> int:
+        """Count the different rows, about: with a standard deviation of ``relativeSD`` times their number.
+
+        A task and the driver need about ``1 / relativeSD**2`` bytes for it. Equal rows count once: 1, 1.0 and True are
+        one. Raises ValueError below 0.000017; the job raises TypeError for rows that cannot be keys.
+
+        >>> 950 < sc.parallelize(range(1000), 4).map(lambda x: x % 997).countApproxDistinct(0.01) < 1050
+        True
+        """
+        if relativeSD < LEAST_DEVIATION:
+            raise ValueError("relativeSD should be greater than 0.000017")
+        from simspark.publib.lineage.hyperloglog import HyperLogLog, precision_for
+
+        precision = precision_for(relativeSD)
+        sketches = self._run(Distinct(precision), "countApproxDistinct")
+        return reduce(HyperLogLog.merge, sketches, HyperLogLog(precision)).estimate()

@@ -210,7 +210,9 @@ class Handle(Generic[T]):
     def _reduce_partitions(self, given: int | None) -> int:
         """How many partitions a shuffle of this RDD has."""
         if given is None:
-            return self.ctx.reduce_parallelism or max(1, self.getNumPartitions())
+            return self.ctx.reduce_parallelism or self.getNumPartitions()
+        if not isinstance(given, int):
+            raise TypeError(f"Number of partitions must be an integer, not {type(given).__name__}.")
         if given < 1:
             raise ValueError("Number of partitions must be positive.")
         return given

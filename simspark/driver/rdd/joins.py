@@ -144,7 +144,7 @@ def _common_partitioner(rdds: Sequence[Handle[Any]], partitions: int | None) -> 
     if partitions is not None:
         return HashPartitioner(rdds[0]._reduce_partitions(partitions))
     known, count = _of_union(rdds)
-    by_hash = HashPartitioner(rdds[0].ctx.reduce_parallelism or max(1, count))
+    by_hash = HashPartitioner(rdds[0].ctx.reduce_parallelism or count)
     return known if known is not None and known == by_hash else by_hash
 
 

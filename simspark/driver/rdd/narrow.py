@@ -68,6 +68,21 @@ class NarrowTransformations(Handle[T]):
         """
         return self._step(steps.MapPartitionsWithIndex, f, "mapPartitionsWithIndex", preservesPartitioning)
 
+    def mapPartitionsWithSplit(self, f: Callable[[int, Iterator[T]], Iterable[U]],
+                               preservesPartitioning: bool = False) -> RDD[U]:
+        """``mapPartitionsWithIndex`` under its old name, with a FutureWarning.
+
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     sc.parallelize([1, 2, 3], 2).mapPartitionsWithSplit(lambda i, rows: [i]).sum()
+        1
+        """
+        from warnings import warn
+
+        warn("mapPartitionsWithSplit is deprecated; use mapPartitionsWithIndex instead", FutureWarning, stacklevel=2)
+        return self.mapPartitionsWithIndex(f, preservesPartitioning)
+
     def glom(self) -> RDD[list[T]]:
         """Each partition becomes one row: the list of its rows.
 
@@ -111,7 +126,7 @@ class NarrowTransformations(Handle[T]):
         >>> sc.parallelize([1, 2, 3, 4, 5], 3).coalesce(2).glom().collect()
         [[1], [2, 3, 4, 5]]
         """
-        if numPartitions < 1:
+        if not numPartitions > 0:
             raise ValueError("Number of partitions must be positive.")
         if shuffle:
             dealt = self._step(steps.MapPartitionsWithIndex, Spread(numPartitions), "coalesce")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 from typing import Any, Protocol, TypeVar, cast
@@ -15,6 +15,8 @@ from simspark.publib.lineage.sinks import Reduce, Sum
 from simspark.publib.lineage.stat_counter import StatCounter
 
 T = TypeVar("T")
+
+NO_ROWS = "Can not reduce() empty RDD"
 
 
 class Addable(Protocol):
@@ -60,17 +62,63 @@ class NumericActions(Handle[T]):
         function = choose if key is None else cast(Callable[..., T], Extreme(choose, key))
         parts = [value for part in self._run(Reduce(function), operation) for value in part]
         if not parts:
-            raise ValueError("Can not reduce() empty RDD")
+            raise ValueError(NO_ROWS)
         return cast(T, reduce(function, parts))
 
     @action
     def stats(self: Handle[N]) -> StatCounter:
-        """Return count, mean, variance and extremes, from one pass.
+        """Return count, mean, variance and extremes, from one pass. Raises ValueError without partitions.
 
         >>> sc.parallelize([1, 2, 3]).stats().mean()
         2.0
         """
-        return reduce(StatCounter.mergeStats, self._run(Statistics(), "stats"), StatCounter())
+        parts = self._run(Statistics(), "stats")
+        if not parts:
+            raise ValueError(NO_ROWS)
+        return cast(StatCounter, reduce(StatCounter.mergeStats, parts))
+
+    @action
+    def histogram(self, buckets: int | Sequence[T]) -> tuple[Sequence[T], list[int]]:
+        """Count the rows that fall into each of several buckets; returns the buckets' bounds and the counts.
+
+        ``buckets`` is a number of buckets of the same width, from the least row to the greatest, or a sorted list or
+        tuple of bounds. A bucket holds its lower bound and not its upper one, but for the last, which holds both. Rows
+        outside, None and NaN are not counted. Buckets that are equally wide are the quickest.
+
+        Raises ValueError for bounds that are not two or more, ascending and different, and without rows; TypeError for
+        other ``buckets``, and for a number of buckets of rows that are no numbers.
+
+        >>> sc.parallelize(range(51)).histogram(2)
+        ([0, 25, 50], [25, 26])
+        >>> sc.parallelize([1, 4, 9, 16]).histogram([0, 5, 10])
+        ([0, 5, 10], [2, 1])
+        >>> sc.parallelize(["fig", "kiwi", "nut", "plum"]).histogram(("a", "l", "z"))
+        (('a', 'l', 'z'), [2, 2])
+        """
+        from simspark.publib.lineage.histogram import added, buckets_between
+
+        if isinstance(buckets, int):
+            return self._even_histogram(buckets)
+        if not isinstance(buckets, (list, tuple)):
+            raise TypeError("buckets should be a list or tuple or number(int or long)")
+        parts = self._run(buckets_between(buckets), "histogram")
+        if not parts:
+            raise ValueError(NO_ROWS)
+        return buckets, added(parts)
+
+    def _even_histogram(self, number: int) -> tuple[Sequence[T], list[int]]:
+        from simspark.publib.lineage.histogram import FindExtent, added, even_buckets, joined
+
+        if number < 1:
+            raise ValueError("number of buckets must be >= 1")
+        extents = joined([extent for part in self._run(FindExtent(), "histogram") for extent in part])
+        if not extents:
+            raise ValueError(NO_ROWS)
+        count, low, high = extents[0]
+        if low == high or number == 1:
+            return [low, high], [count]
+        function = even_buckets(low, high, number)
+        return function.bounds, added(self._run(function, "histogram"))
 
     @action
     def mean(self: Handle[N]) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from simspark.driver.call_site import call_site
 from simspark.driver.node import DataNode, StepsNode
+from simspark.driver.rdd.actions import counted
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
 from simspark.publib.hashing import portable_hash
@@ -156,19 +158,13 @@ class PairTransformations(Handle[T]):
 
     @action
     def countByKey(self: Handle[tuple[K, V]]) -> dict[K, int]:
-        """Count the rows of each key, in the driver.
+        """Count the rows of each key. Raises ValueError without partitions.
 
         >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).countByKey().items())
         [('a', 2), ('b', 1)]
         """
-        from collections import defaultdict
-
-        counts: defaultdict[K, int] = defaultdict(int)
         keys: Handle[K] = self._step(steps.Map, fn.first, "keys")
-        for part in keys._run(CountValues(), "countByKey"):
-            for key, number in part.items():
-                counts[key] += number
-        return counts
+        return counted(keys._run(CountValues(), "countByKey"))
 
     @action
     def collectAsMap(self: Handle[tuple[K, V]]) -> dict[K, V]:
@@ -177,17 +173,22 @@ class PairTransformations(Handle[T]):
         >>> sc.parallelize([(1, 2), (3, 4)]).collectAsMap()[3]
         4
         """
-        return {key: value for part in self._run(Collect(), "collectAsMap") for key, value in part}
+        return dict(chain.from_iterable(self._run(Collect(), "collectAsMap")))
 
     @action
     def reduceByKeyLocally(self: Handle[tuple[K, V]], func: Callable[[V, V], V]) -> dict[K, V]:
         """Reduce the values of each key, and bring the result to the driver as a dict.
 
+        Raises ValueError without partitions.
+
         >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).reduceByKeyLocally(lambda a, b: a + b).items())
         [('a', 2), ('b', 1)]
         """
         reduced: dict[K, V] = {}
-        for part in self._run(ReduceValues(func), "reduceByKeyLocally"):
+        parts = self._run(ReduceValues(func), "reduceByKeyLocally")
+        if not parts:
+            raise ValueError("Can not reduce() empty RDD")
+        for part in parts:
             for key, value in part.items():
                 reduced[key] = func(reduced[key], value) if key in reduced else value
         return reduced
@@ -201,7 +202,8 @@ class PairTransformations(Handle[T]):
         """
         found = self._step(steps.Filter, fn.EqualsKey(key), "lookup")
         values: Handle[V] = found._step(steps.Map, fn.second, "values")
-        partitions = None if self.partitioner is None else [_place(self, key)]
+        known = self.partitioner is not None and self.getNumPartitions() > 0
+        partitions = [_place(self, key)] if known else None
         return [value for part in values._run(Collect(), "lookup", partitions) for value in part]
 
 

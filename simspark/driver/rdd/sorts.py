@@ -13,7 +13,8 @@ from simspark.publib.hashing import portable_hash
 from simspark.publib.lineage import row_functions as fn
 from simspark.publib.lineage import steps
 from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitioner
-from simspark.publib.lineage.result_functions import SampleKeys, range_bounds
+from simspark.publib.lineage.result_functions import SAMPLED_PER_PARTITION, Sampled, SampleKeys, range_bounds
+from simspark.publib.lineage.sinks import Count
 from simspark.publib.lineage.sorting import Ordering
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
-SAMPLED_PER_PARTITION = 20  # as Spark's range partitioner
-LARGEST_EXACT_SAMPLE = 20_000
+LARGEST_SAMPLE_KEYS = 200_000
 
 
 class SortTransformations(Handle[T]):
@@ -87,7 +87,7 @@ def _sorted(rdd: Handle[Any], ordering: Ordering, partitions: int, operation: st
     if partitions == 1:
         one = rdd._self() if rdd.getNumPartitions() <= 1 else rdd._self().coalesce(1)
         return _sorted_in_place(one, ordering, operation)
-    samples = rdd._run(SampleKeys(_sample_size(partitions, rdd.getNumPartitions())), operation)
+    samples = _samples(rdd, partitions, operation)
     if not any(sample.size for sample in samples):
         return rdd._self()
     bounds = range_bounds(samples, partitions, ordering.function)
@@ -95,15 +95,15 @@ def _sorted(rdd: Handle[Any], ordering: Ordering, partitions: int, operation: st
     return rdd._shuffle(partitioner, operation, ordering=ordering)
 
 
+def _samples(rdd: Handle[Any], partitions: int, operation: str) -> list[Sampled]:
+    """Keys of all partitions, from one pass over the rows; from two where that would bring too many keys."""
+    rows = 0
+    if SAMPLED_PER_PARTITION * partitions * rdd.getNumPartitions() > LARGEST_SAMPLE_KEYS:
+        rows = sum(rdd._run(Count(), operation))
+    return rdd._run(SampleKeys(partitions, rows), operation)
+
+
 def _sorted_in_place(rdd: Handle[Any], ordering: Ordering, operation: str) -> RDD[Any]:
     step = fn.Sort(ordering, ordering.label, ordering.site)
     number = rdd.ctx.next_id("rdd")
     return rdd._rdd(StepsNode(number, operation, call_site(), rdd._node, step, keeps_partitioner=True))
-
-
-def _sample_size(partitions: int, parents: int) -> int:
-    """Keys to sample in each parent partition: all that an exact answer needs, or three times an even share."""
-    wanted = SAMPLED_PER_PARTITION * partitions
-    if wanted * parents <= LARGEST_EXACT_SAMPLE:
-        return wanted
-    return -(-3 * wanted // parents)

@@ -21,6 +21,16 @@ class Partitioner:
     def __init__(self, num_partitions: int) -> None:
         self.num_partitions = num_partitions
 
+    @property
+    def numPartitions(self) -> int:
+        """How many partitions."""
+        return self.num_partitions
+
+    @property
+    def partitionFunc(self) -> Callable[[Any], int]:
+        """A function whose remainder by the number of partitions is the partition of a key."""
+        return self
+
     def __call__(self, key: Any) -> int:
         """The partition of a key."""
         raise NotImplementedError
@@ -50,6 +60,11 @@ class HashPartitioner(Partitioner):
     def __init__(self, num_partitions: int, func: Callable[[Any], int] = portable_hash) -> None:
         super().__init__(num_partitions)
         self.func = func
+
+    @property
+    def partitionFunc(self) -> Callable[[Any], int]:
+        """The function."""
+        return self.func
 
     def __call__(self, key: Any) -> int:
         """The partition of a key."""

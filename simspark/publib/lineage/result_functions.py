@@ -6,9 +6,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from simspark.publib.lineage.sampling import generator
 from simspark.publib.lineage.stat_counter import StatCounter
+
+if TYPE_CHECKING:
+    from simspark.publib.lineage.hyperloglog import HyperLogLog
+
+SORT_SEED = 1  # these two are Spark's: sorted RDDs have Spark's partitions
+SAMPLED_PER_PARTITION = 20.0
+WINDOW_ROWS = 1000
 
 
 class CountValues:
@@ -60,88 +68,62 @@ class Called(NamedTuple):
         return list(self.function(rows))
 
 
+class Distinct(NamedTuple):
+    """A sketch of how many different rows there are."""
+
+    precision: int
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> HyperLogLog:
+        from simspark.publib.lineage.hyperloglog import HyperLogLog
+
+        sketch = HyperLogLog(self.precision)
+        sketch.add_all(rows)
+        return sketch
+
+
 class Sampled(NamedTuple):
-    """What a partition's rows contribute to a sample: how many there are, and ``keys`` drawn evenly from them."""
+    """What a partition contributes to the bounds of a sort: how many rows it has, and keys, each with its draw."""
 
     size: int
-    keys: list[Any]
+    keys: list[tuple[float, Any]]
 
 
 class SampleKeys(NamedTuple):
-    """The keys of at most ``limit`` rows, each row with the same chance; all of them if there are no more.
+    """The keys of the rows that Spark would sample to sort into ``partitions``.
 
-    Rows that are not drawn are skipped at the speed of C, so that a sample costs little more than reading.
+    Spark counts all rows, then draws each with the same chance, which depends on the count. Here one pass does both:
+    as a row's draw does not depend on the chance, it keeps the rows that can be wanted still, now that there are so
+    many; ``range_bounds`` drops those too many. ``least_rows`` are known to be there.
     """
 
-    limit: int
+    partitions: int
+    least_rows: int = 0
 
     def __call__(self, partition: int, rows: Iterator[tuple[Any, Any]]) -> Sampled:
-        from random import Random
-
-        keys = [key for key, _ in islice(rows, self.limit)]
-        counted = _Counted(rows, len(keys))
-        if len(keys) < self.limit:
-            return Sampled(len(keys), keys)
-        random = Random(f"sample {partition}")
-        chance = 1.0
-        while True:
-            chance *= random.random() ** (1 / self.limit)
-            row = counted.skip(_gap(random.random(), chance))
-            if row is None:
-                return Sampled(counted.seen, keys)
-            keys[random.randrange(self.limit)] = row[0]
+        draws = iter(generator(SORT_SEED, partition).random, None)
+        kept: list[tuple[float, Any]] = []
+        size, pruned_rows = 0, WINDOW_ROWS
+        chance = sample_chance(self.partitions, self.least_rows)
+        while window := list(islice(rows, WINDOW_ROWS)):
+            kept.extend([(draw, row[0]) for row, draw in zip(window, draws, strict=False) if draw < chance])
+            size += len(window)
+            chance = sample_chance(self.partitions, max(size, self.least_rows))
+            if len(kept) > pruned_rows:
+                kept = [pair for pair in kept if pair[0] < chance]
+                pruned_rows = 2 * len(kept) + WINDOW_ROWS
+        return Sampled(size, kept)
 
 
-def _gap(uniform: float, chance: float) -> int:
-    """How many rows to pass over until the next one is drawn."""
-    from math import log, log1p
-
-    if chance <= 0.0:
-        return 1 << 62
-    if chance >= 1.0 or uniform <= 0.0:
-        return 0
-    return min(1 << 62, int(log(uniform) / log1p(-chance)))
-
-
-class _Counted:
-    """An iterator that skips, and knows how many rows it has seen."""
-
-    def __init__(self, rows: Iterator[Any], seen: int) -> None:
-        self._rows = rows
-        self.seen = seen
-
-    def skip(self, gap: int) -> Any:
-        """Pass over ``gap`` rows and return the next one, or None at the end."""
-        passed = 0
-        while passed < gap:
-            some = sum(1 for _ in islice(self._rows, min(gap - passed, 1 << 20)))
-            passed += some
-            self.seen += some
-            if some < min(gap - passed + some, 1 << 20):
-                return None
-        for row in self._rows:
-            self.seen += 1
-            return row
-        return None
+def sample_chance(partitions: int, rows: int) -> float:
+    """The chance of each of so many rows to be sampled for a sort into ``partitions``."""
+    return min(partitions * SAMPLED_PER_PARTITION / max(rows, 1), 1.0)
 
 
 def range_bounds(samples: Sequence[Sampled], partitions: int, function: Callable[[Any], Any] | None) -> list[Any]:
-    """Bounds that cut the sampled keys into ``partitions`` ranges of about the same number of rows.
-
-    A key drawn from many rows weighs more than one drawn from few. When nothing was left out, these are exact.
-    """
-    order = function or _itself
-    weighed = [(order(key), sample.size / len(sample.keys)) for sample in samples for key in sample.keys]
-    weighed.sort(key=lambda pair: pair[0])
-    total = sum(weight for _, weight in weighed)
-    bounds: list[Any] = []
-    passed = 0.0
-    for key, weight in weighed:
-        passed += weight
-        while len(bounds) < partitions - 1 and passed > total * (len(bounds) + 1) / partitions:
-            bounds.append(key)
-    return bounds
-
-
-def _itself(key: Any) -> Any:
-    return key
+    """Bounds that cut the sampled keys evenly into ``partitions`` ranges, as ``function`` orders them."""
+    chance = sample_chance(partitions, sum(sample.size for sample in samples))
+    keys = [key for sample in samples for draw, key in sample.keys if draw < chance]
+    if function is not None:
+        keys = list(map(function, keys))
+    keys.sort()
+    return [keys[len(keys) * part // partitions] for part in range(1, partitions)] if keys else []

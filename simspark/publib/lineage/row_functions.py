@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
-from itertools import count
+from functools import reduce
+from itertools import count, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -92,6 +93,35 @@ class UniqueIds(NamedTuple):
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> Iterator[tuple[Any, int]]:
         return zip(rows, count(partition, self.partitions))
+
+
+class Reduced(NamedTuple):
+    """A partition's rows as one row, reduced by a function; no rows give none."""
+
+    function: Callable[[Any, Any], Any]
+
+    def __call__(self, rows: Iterator[Any]) -> Iterator[Any]:
+        for start in rows:
+            yield reduce(self.function, rows, start)
+
+
+class Folded(NamedTuple):
+    """A partition's rows as one row: function(..., row) over them, from a copy of ``zero``."""
+
+    zero: Any
+    function: Callable[[Any, Any], Any]
+
+    def __call__(self, rows: Iterator[Any]) -> Iterator[Any]:
+        yield reduce(self.function, rows, deepcopy(self.zero))
+
+
+class KeyedByPartition(NamedTuple):
+    """Rows with the remainder of their partition's index as key."""
+
+    partitions: int
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+        return zip(repeat(partition % self.partitions), rows)
 
 
 class Combine(NamedTuple):

@@ -39,20 +39,24 @@ class StatCounter:
         return self
 
     def mergeStats(self, other: StatCounter) -> StatCounter:
-        """Add the values of another counter.
+        """Add the values of another counter. Raises TypeError for anything else.
 
         >>> StatCounter([1.0]).mergeStats(StatCounter([3.0])).mean()
         2.0
         """
+        if not isinstance(other, StatCounter):
+            raise TypeError(f"Can only merge StatCounter but got {type(other)}")
         if other is self:
             return self.mergeStats(other.copy())
         if other.n == 0:
             return self
-        total = self.n + other.n
+        if self.n == 0:
+            self.__dict__.update(other.copy().__dict__)
+            return self
         delta = other.mu - self.mu
-        self.m2 = self.m2 + other.m2 + delta * delta * self.n * other.n / total
-        self.mu = (self.mu * self.n + other.mu * other.n) / total if self.n else other.mu
-        self.n = total
+        self.m2 = self.m2 + (other.m2 + delta * delta * self.n * other.n / (self.n + other.n))
+        self.mu = _joint_mean(self, other, delta)
+        self.n += other.n
         self.maxValue = _greater(self.maxValue, other.maxValue)
         self.minValue = _smaller(self.minValue, other.minValue)
         return self
@@ -63,9 +67,9 @@ class StatCounter:
         >>> StatCounter([1.0]).copy().count()
         1
         """
-        other = StatCounter()
-        other.__dict__.update(self.__dict__)
-        return other
+        from copy import deepcopy
+
+        return deepcopy(self)
 
     def count(self) -> int:
         """How many values.
@@ -140,10 +144,12 @@ class StatCounter:
         return _root(self.sampleVariance())
 
     def asDict(self, sample: bool = False) -> dict[str, Any]:
-        """All of them by name; ``sample`` chooses between the two variances.
+        """All of them by name. The variance is that of the values if ``sample``, of what they are a sample of if not.
 
-        >>> sorted(StatCounter([1.0]).asDict())
-        ['count', 'max', 'mean', 'min', 'stdev', 'sum', 'variance']
+        >>> StatCounter([1.0, 3.0]).asDict()["variance"]
+        2.0
+        >>> StatCounter([1.0, 3.0]).asDict(sample=True)["variance"]
+        1.0
         """
         return {
             "count": self.count(),
@@ -151,8 +157,8 @@ class StatCounter:
             "sum": self.sum(),
             "min": self.min(),
             "max": self.max(),
-            "stdev": self.sampleStdev() if sample else self.stdev(),
-            "variance": self.sampleVariance() if sample else self.variance(),
+            "stdev": self.stdev() if sample else self.sampleStdev(),
+            "variance": self.variance() if sample else self.sampleVariance(),
         }
 
     def __repr__(self) -> str:
@@ -162,8 +168,18 @@ class StatCounter:
         )
 
 
+def _joint_mean(some: StatCounter, more: StatCounter, delta: Any) -> Any:
+    """The mean of the values of both: that of a much larger one corrected, which rounds less."""
+    total = some.n + more.n
+    if more.n * 10 < some.n:
+        return some.mu + delta * more.n / total
+    if some.n * 10 < more.n:
+        return more.mu - delta * some.n / total
+    return (some.mu * some.n + more.mu * more.n) / total
+
+
 def _greater(left: Any, right: Any) -> Any:
-    if hasattr(right, "dtype") and right.ndim:
+    if _is_array(left) or _is_array(right):
         import numpy as np
 
         return np.maximum(left, right)
@@ -171,11 +187,15 @@ def _greater(left: Any, right: Any) -> Any:
 
 
 def _smaller(left: Any, right: Any) -> Any:
-    if hasattr(right, "dtype") and right.ndim:
+    if _is_array(left) or _is_array(right):
         import numpy as np
 
         return np.minimum(left, right)
     return min(left, right)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and value.ndim > 0
 
 
 def _root(variance: Any) -> Any:
