@@ -32,7 +32,7 @@ DEFAULT_MASTER = "local[*]"
 LEAST_PARALLELISM = 2
 
 
-class SparkContext(FileSources, HadoopSources, JobControl, Shipping, Profiles, EngineChoice):
+class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, EngineChoice):
     """Connects a program to executors, and makes RDDs, broadcasts and accumulators.
 
     ``master`` is where the program runs: ``local[N]`` (N executors on this machine; ``local[*]``, one a core, by
