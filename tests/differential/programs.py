@@ -470,15 +470,15 @@ def programs(draw: Any, rules: Rules = FOR_US) -> list[str]:
     return program.lines
 
 
-def generated(numbers: Iterable[int], rules: Rules = FOR_US) -> list[list[str]]:
+def generated(numbers: Iterable[int], strategy: st.SearchStrategy[list[str]] | None = None) -> list[list[str]]:
     """The programs of these numbers, always the same ones."""
-    return [_of_number(number, rules) for number in numbers]
+    return [_of_number(number, programs() if strategy is None else strategy) for number in numbers]
 
 
-def _of_number(number: int, rules: Rules) -> list[str]:
+def _of_number(number: int, strategy: st.SearchStrategy[list[str]]) -> list[str]:
     """The second example of a seed: the first is always the simplest one, later ones are like those before."""
     made: list[list[str]] = []
-    examples(number, 2)(given(programs(rules))(lambda lines: made.append(lines)))()
+    examples(number, 2)(given(strategy)(lambda lines: made.append(lines)))()
     return made[-1]
 
 

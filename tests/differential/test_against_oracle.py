@@ -6,6 +6,8 @@ Programs are named by numbers. ``SIMSPARK_API_PROGRAMS=4000:6000`` runs those in
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,10 @@ import pytest
 from hypothesis import given
 
 from simspark import StorageLevel
-from simspark.driver.rdd.core import RDD
 from tests.api.conftest import HereContext
 
 from .evaluate import Child, difference, oracle_names, run
+from .failing import LINES, OUR_LINES, failing_programs
 from .programs import FOR_US, examples, generated, programs
 
 TINY_BYTES = 256  # of memory: whatever can be spilled is
@@ -30,7 +32,6 @@ REAL = {
     "cluster": {"spark.master": "local-cluster[2,1,512]", "spark.simspark.batchRows": "2"},
     "over the network": {"spark.master": "local-cluster[2,1,512]", "spark.simspark.blocks.overNetwork": "true"},
 }
-NOT_YET = [name for name in ("sampleByKey", "histogram", "takeSample") if not hasattr(RDD, name)]
 
 
 def _numbers(usual: range) -> range:
@@ -38,33 +39,50 @@ def _numbers(usual: range) -> range:
     return range(int(start), int(stop)) if stop else usual
 
 
-def _of_today(lines: list[str]) -> bool:
-    return not any(name in line for name in NOT_YET for line in lines)
-
-
-@pytest.mark.parametrize("limits", [{}, {"memory_budget_bytes": TINY_BYTES, "batch_rows": 2}], ids=["usual", "tiny"])
-@pytest.mark.parametrize("numbers", [range(at, at + 50) for at in range(0, 200, 50)], ids=str)
-def test_programs_show_what_the_oracle_shows_in_one_process(
-        numbers: range, limits: dict[str, int], tmp_path: Path) -> None:
+@pytest.fixture
+def compare_here(tmp_path: Path) -> Callable[..., None]:
+    """Compares a program on the engine of this process with the oracle."""
     directories = count()
 
-    def check(lines: list[str]) -> None:
+    def compare(lines: list[str], limits: dict[str, int]) -> None:
         directory = tmp_path / str(next(directories))
         directory.mkdir()
         here = HereContext(str(directory))
         here.limits = limits
         found = difference(lines, run(lines, oracle_names()), run(lines, {"sc": here, "StorageLevel": StorageLevel}))
-        assert not found or not _of_today(lines), f"\n{found}"
+        shutil.rmtree(directory)
+        assert not found, f"\n{found}"
 
+    return compare
+
+
+@pytest.mark.parametrize("limits", [{}, {"memory_budget_bytes": TINY_BYTES, "batch_rows": 2}], ids=["usual", "tiny"])
+@pytest.mark.parametrize("numbers", [range(at, at + 50) for at in range(0, 200, 50)], ids=str)
+def test_programs_show_what_the_oracle_shows_in_one_process(
+        numbers: range, limits: dict[str, int], compare_here: Callable[..., None]) -> None:
     for number in _numbers(numbers):
-        examples(number, 2)(given(programs(FOR_US))(check))()
+        examples(number, 2)(given(programs(FOR_US))(lambda lines: compare_here(lines, limits)))()
+
+
+def test_programs_that_fail_show_what_the_oracle_shows(compare_here: Callable[..., None]) -> None:
+    for number in _numbers(range(300, 360)):
+        examples(number, 2)(given(failing_programs(FOR_US))(lambda lines: compare_here(lines, {})))()
+
+
+@pytest.mark.cluster
+def test_lines_fail_as_they_say() -> None:
+    wanted = LINES | OUR_LINES
+    with Child("simspark", REAL["local"]) as engine:
+        shown = dict(zip(wanted, engine.answers([f"print({line})"] for line in wanted), strict=True))
+    assert {line: text for line, (text,) in shown.items()} == wanted
 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("setup", REAL)
 def test_programs_show_what_the_oracle_shows_on_real_executors(setup: str) -> None:
     start = 1000 + 100 * list(REAL).index(setup)
-    _compare(REAL[setup], _numbers(range(start, start + 50)))
+    _compare(REAL[setup], generated(_numbers(range(start, start + 40))))
+    _compare(REAL[setup], generated(_numbers(range(start, start + 10)), failing_programs(FOR_US)))
 
 
 @pytest.mark.slow
@@ -73,13 +91,12 @@ def test_programs_show_what_the_oracle_shows_on_real_executors(setup: str) -> No
 @pytest.mark.parametrize("setup", REAL)
 def test_two_thousand_programs_show_what_the_oracle_shows(setup: str) -> None:
     start = 10_000 * (1 + list(REAL).index(setup))
-    _compare(REAL[setup], range(start, start + 2000))
+    _compare(REAL[setup], generated(range(start, start + 2000)))
+    _compare(REAL[setup], generated(range(start, start + 200), failing_programs(FOR_US)))
 
 
-def _compare(settings: dict[str, Any], numbers: range) -> None:
-    made = [lines for lines in generated(numbers) if _of_today(lines)]
+def _compare(settings: dict[str, Any], made: list[list[str]]) -> None:
     with Child("oracle") as oracle, Child("simspark", settings) as engine:
-        answers = zip(numbers, made, oracle.answers(made), engine.answers(made), strict=False)
-        found = [f"# program {number}\n{text}" for number, lines, wanted, got in answers
-                 if (text := difference(lines, wanted, got))]
+        answers = zip(made, oracle.answers(made), engine.answers(made), strict=True)
+        found = [text for lines, wanted, got in answers if (text := difference(lines, wanted, got))]
     assert not found, f"{len(found)} programs differ:\n\n" + "\n\n".join(found[:5])
