@@ -193,6 +193,10 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, E
         compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation)
         return application.prepare(compiled, operation, str(call_site()), self.local_properties())
 
+    def local_properties(self) -> dict[str, str]:
+        """See driver.engine."""
+        return dict(self._thread_properties.values)
+
     def follow(self, activity: Following) -> None:
         """See driver.engine."""
         self._application.activities.add(activity)

@@ -68,10 +68,6 @@ class JobControl(Running):
         """
         return self._thread_properties.values.get(key)
 
-    def local_properties(self) -> dict[str, str]:
-        """See driver.engine."""
-        return dict(self._thread_properties.values)
-
     def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
         """Give the jobs that this thread starts from now on a group, which ``cancelJobGroup`` ends together.
 

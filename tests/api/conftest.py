@@ -32,6 +32,8 @@ from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import FileRef, MapDone, SegmentRef, Sink, TaskRun
 from simspark.publib.wire import payload
 
+from .gates import Gate
+
 
 class Files:
     """A data plane: all files are in one directory."""
@@ -179,6 +181,9 @@ class HereContext(FileSources, JobControl, Shipping):
         job = compile_job(node, sink, next_stage=lambda: self.next_id("stage"), name=operation)
         return PreparedHere(self, job, operation)
 
+    def local_properties(self) -> dict[str, str]:
+        return dict(self._thread_properties.values)
+
     def follow(self, activity: Following) -> None:
         self.activities.append(activity)
 
@@ -214,9 +219,11 @@ def _dumped(value: Any) -> bytes:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    masters = [name for name in os.environ.get("SIMSPARK_API_MASTERS", "").split(";") if name]
     if "sc" in metafunc.fixturenames:
-        masters = [name for name in os.environ.get("SIMSPARK_API_MASTERS", "").split(";") if name]
         metafunc.parametrize("sc", ["here", *masters], indirect=True)
+    if "real_sc" in metafunc.fixturenames:
+        metafunc.parametrize("real_sc", masters or ["local[2]"], indirect=True)
 
 
 @pytest.fixture
@@ -237,3 +244,29 @@ def sc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
 def here(tmp_path_factory: pytest.TempPathFactory) -> HereContext:
     """The context that runs jobs in this process, for tests that look at what it did."""
     return HereContext(str(tmp_path_factory.mktemp("here")))
+
+
+@pytest.fixture
+def real_sc(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A context with two executors, for tests of what happens at the same time."""
+    from simspark import SparkContext
+
+    with SparkContext(request.param, request.node.name) as context:
+        yield context
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Where tasks wait for the test."""
+    made = Gate(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def second_gate(tmp_path: Path) -> Iterator[Gate]:
+    """Another one. A task that is being cancelled may still pass its gate, and none but its own."""
+    (tmp_path / "second").mkdir()
+    made = Gate(tmp_path / "second")
+    yield made
+    made.close()
