@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 from typing import Any, ClassVar
 
@@ -14,17 +15,26 @@ from simspark.driver.conf import SparkConf, spark_environment
 from simspark.driver.context import SparkContext, script_name
 from simspark.publib.errors import ClusterError
 from simspark.spark_engine import rdd  # noqa: F401 (its classes adopt what PySpark makes)
-from simspark.spark_engine.bundle import write_bundle
+from simspark.spark_engine.bundle import ModulesBesideScript, write_bundle, write_package
 from simspark.spark_engine.edge import Edge, Named, Values, to_spark
 
 PARAMETERS = ("master", "appName", "sparkHome", "pyFiles", "environment", "batchSize", "serializer", "conf")
 READERS = ("textFile", "wholeTextFiles", "binaryFiles", "binaryRecords", "pickleFile")
 
 
+def _add_py_file(self: Any, path: str) -> None:
+    """Let tasks import a file, what is in a zip, or, as on simspark, a package's directory."""
+    if os.path.isdir(path):
+        package = os.path.realpath(path)
+        path = write_package(self._temp_dir, package, os.path.basename(package) + ".zip")
+    PySparkContext.addPyFile(self, path)
+
+
 class SparkEngineContext(PySparkContext, Edge):
     """A context on Apache Spark: PySpark's, and simspark's to whoever asks."""
 
     stands_for: ClassVar[tuple[str, str]] = ("simspark.driver.context", "SparkContext")
+    ways: ClassVar[dict[str, Any]] = {"addPyFile": _add_py_file, "add_path": _add_py_file}
 
     def __init__(self, url: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         given = {**dict(zip(PARAMETERS, arguments, strict=False)), **named}
@@ -38,6 +48,7 @@ class SparkEngineContext(PySparkContext, Edge):
         if not spark_environment().python and _is_here(self.master):
             self.pythonExec = sys.executable
         self.addPyFile(write_bundle(self._temp_dir))
+        self.modules = ModulesBesideScript(self, self._temp_dir)
         SparkContext._active = self
         atexit.register(self.stop)
 

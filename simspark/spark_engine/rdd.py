@@ -62,6 +62,13 @@ class PipelinedRDD(SparkPipelinedRDD, Edge):
     toLocalIterator = _to_local_iterator
     __reduce__ = _reduce
 
+    @property
+    def _jrdd(self) -> Any:
+        """Java's RDD, for which PySpark pickles the functions when it is first asked for."""
+        if not self._jrdd_val:
+            self.ctx.modules.refresh()
+        return super()._jrdd
+
 
 class RDDBarrier(SparkRDDBarrier, Edge):
     """A stage whose tasks run together."""

@@ -6,6 +6,7 @@ Functions of tasks are nested, so that they travel by value: the workers of a cl
 from __future__ import annotations
 
 import operator
+import os
 from typing import Any
 
 from simspark import AccumulatorParam, SparkContext, StatCounter, StorageLevel, TaskContext
@@ -130,6 +131,26 @@ def files(sc: SparkContext, folder: str) -> Any:
     ]  # fmt: skip
 
 
+def shared_files(sc: SparkContext, folder: str) -> Any:
+    from simspark import SparkFiles
+
+    sc.addFile(write(folder, "shared.txt"))
+    sc.addPyFile(write(folder, "seasons.py", "def name(month): return 'summer' if 6 <= month < 9 else 'not summer'"))
+    os.makedirs(f"{folder}/engine", exist_ok=True)
+    write(folder, "engine/valves.py", "COUNT = 16")
+    sc.addPyFile(f"{folder}/engine")
+
+    def ask(month: int) -> Any:
+        import seasons
+        from engine import valves
+
+        with open(SparkFiles.get("shared.txt"), encoding="utf-8") as file:
+            return seasons.name(month), valves.COUNT, len(file.read())
+
+    with open(SparkFiles.get("shared.txt"), encoding="utf-8") as file:
+        return [sc.parallelize([3, 7], 2).map(ask).collect(), file.read()]
+
+
 def samples(sc: SparkContext, _: str) -> Any:
     parts = sc.parallelize(range(1000), 2).randomSplit([1.0, 3.0], seed=7)
     return [sum(part.count() for part in parts), sc.range(9).sample(False, 1.0, 3).collect()]
@@ -223,9 +244,9 @@ def caught(kind: type[Exception], call: Any) -> Any:
     return "nothing was raised"
 
 
-def write(folder: str, name: str) -> str:
+def write(folder: str, name: str, text: str = TEXT) -> str:
     with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
-        file.write(TEXT)
+        file.write(text)
     return f"{folder}/{name}"
 
 

@@ -39,6 +39,15 @@ with SparkContext() as sc:
     sc.parallelize(["1", "x"], 2).map(parse).collect()
 """
 
+WITH_MODULES = """
+import beside
+from simspark import SparkContext
+with SparkContext() as sc:
+    print(sc.range(3).map(beside.doubled).collect())
+    import package.late
+    print(sc.range(3).map(package.late.tripled).collect())
+"""
+
 SUBMITTED = """
 from simspark import SparkContext
 with SparkContext() as sc:
@@ -99,6 +108,16 @@ def test_contexts_of_both_engines_follow_one_another(run_program, program):
         "(SS103)"
     )
     assert done.stdout.splitlines() == ["first 3", stopped, stopped, "True 3", "False True 3"]
+
+
+def test_modules_beside_the_script_reach_sparks_workers(run_program, program, spark_master, tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").touch()
+    (tmp_path / "package" / "late.py").write_text("def tripled(number):\n    return 3 * number\n")
+    (tmp_path / "beside.py").write_text("def doubled(number):\n    return 2 * number\n")
+    done = run_program(spark_master, program(WITH_MODULES), PYTHONPATH=str(EXAMPLES.parent))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[0, 2, 4]", "[0, 3, 6]"]
 
 
 def test_a_failing_program_ends_with_its_own_error_and_no_stack_of_java(run_program, program):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from simspark.publib.errors import ContextStopped
+from simspark.publib.spark_tasks import spark_files
 
 
 class SparkFiles:
@@ -53,6 +54,9 @@ class SparkFiles:
         True
         """
         if cls._root is None:
+            spark = spark_files()
+            if spark is not None:
+                return str(spark.getRootDirectory())
             raise ContextStopped("Files that a program shares are there while its SparkContext runs. (SS103)")
         return cls._root()
 
