@@ -47,14 +47,20 @@ if TYPE_CHECKING:
     from simspark.publib.lineage.spark_files import SparkFiles
     from simspark.publib.lineage.stat_counter import StatCounter
     from simspark.publib.lineage.storage_level import StorageLevel
+    from simspark.publib.profilers import BasicProfiler, Profiler
+    from simspark.publib.serializers import CPickleSerializer, MarshalSerializer
 
 _ERRORS = "simspark.publib.errors"
 _SHARED = "simspark.publib.lineage.shared"
+_PROFILERS = "simspark.publib.profilers"
+_SERIALIZERS = "simspark.publib.serializers"
 _HOME = {
     "AccessRefused": _ERRORS,
     "Accumulator": _SHARED,
     "AccumulatorParam": _SHARED,
+    "BasicProfiler": _PROFILERS,
     "Broadcast": _SHARED,
+    "CPickleSerializer": _SERIALIZERS,
     "ClusterError": _ERRORS,
     "ConfigError": _ERRORS,
     "ContextStopped": _ERRORS,
@@ -63,9 +69,11 @@ _HOME = {
     "JobCancelled": _ERRORS,
     "JobError": _ERRORS,
     "JobFailed": _ERRORS,
+    "MarshalSerializer": _SERIALIZERS,
     "NoMaster": _ERRORS,
     "NotEnoughResources": _ERRORS,
     "NotSerializable": _ERRORS,
+    "Profiler": _PROFILERS,
     "RDD": "simspark.driver.rdd.core",
     "RemoteFailure": _ERRORS,
     "ResultIterable": _SHARED,
@@ -92,7 +100,9 @@ __all__ = [
     "AccessRefused",
     "Accumulator",
     "AccumulatorParam",
+    "BasicProfiler",
     "Broadcast",
+    "CPickleSerializer",
     "ClusterError",
     "ConfigError",
     "ContextStopped",
@@ -101,9 +111,11 @@ __all__ = [
     "JobCancelled",
     "JobError",
     "JobFailed",
+    "MarshalSerializer",
     "NoMaster",
     "NotEnoughResources",
     "NotSerializable",
+    "Profiler",
     "RemoteFailure",
     "ResultIterable",
     "ResultTooLarge",

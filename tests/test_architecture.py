@@ -46,6 +46,10 @@ ALLOWED_LAYERS = {
 DOORS = {"driver/engine_choice.py": "simspark.spark_engine.door"}
 PYSPARK_AT_THE_TOP = {"spark_engine/context.py", "spark_engine/edge.py", "spark_engine/rdd.py",
                       "spark_engine/session.py"}
+# Modules at the top that have PySpark's names: they only pass on what the layers below make.
+MIRRORS_IMPORT = {"driver", "publib", "_version"}
+NOT_MIRRORS = {"testing.py", "__init__.py", "_version.py"}
+PYSPARKS_NAMES = {"util.py"}  # a program's import line says so
 UNPICKLES = "publib/wire/payload.py"
 PRINTS = "cli/"
 MAX_FILE_LINES = 500
@@ -117,6 +121,27 @@ def test_layers_import_only_what_is_below_them():
         and module.split(".")[1] in {*ALLOWED_LAYERS, "cli", "testing"}
         and module.split(".")[1] not in ALLOWED_LAYERS[layer]
         and not module.startswith(DOORS.get(name(path), module + "-"))
+    ]
+    assert not wrong
+
+
+def mirrors():
+    return {name(path): path for path in sources() if "/" not in name(path)} | {
+        name(path): path for path in sources() if name(path).startswith("core/")
+    }
+
+
+def test_modules_with_pysparks_names_stand_on_driver_and_publib_and_nothing_stands_on_them():
+    names = {f"simspark.{path.partition('/')[0].removesuffix('.py')}" for path in set(mirrors()) - NOT_MIRRORS}
+    wrong = [
+        f"{name(path)} imports {module}"
+        for path in sources()
+        for module in imports(path)
+        if module.startswith("simspark.")
+        and (
+            (name(path) in mirrors() and name(path) not in NOT_MIRRORS and module.split(".")[1] not in MIRRORS_IMPORT)
+            or (name(path) not in mirrors() and ".".join(module.split(".")[:2]) in names)
+        )
     ]
     assert not wrong
 
@@ -263,7 +288,8 @@ def test_only_the_command_line_prints_or_exits():
 
 def test_names_say_something():
     vague = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
-    assert not [name(path) for path in sources() if vague & set(path.stem.split("_"))]
+    vaguely_named = {name(path) for path in sources() if vague & set(path.stem.split("_"))}
+    assert not vaguely_named - PYSPARKS_NAMES
 
 
 def test_every_module_annotates_lazily():

@@ -76,6 +76,9 @@ class DriverSettings(NamedTuple):
     ship_max_bytes: int
     retained_jobs: int
     retained_stages: int
+    profile: bool
+    profile_dump: str
+    profile_memory: bool
     event_log: bool
     event_log_dir: str
     event_log_max_bytes: int
@@ -204,6 +207,11 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.simspark.ship.maxSize", "ship_max_bytes", _SIZE, "32m", "Largest size of the program's own modules."),
     ("spark.ui.retainedJobs", "retained_jobs", _COUNT, "1000", "Jobs that statusTracker() remembers."),
     ("spark.ui.retainedStages", "retained_stages", _COUNT, "1000", "Stages that statusTracker() remembers."),
+    ("spark.python.profile", "profile", _FLAG, "false", "Profile the Python functions of all tasks."),
+    ("spark.python.profile.dump", "profile_dump", _TEXT, "",
+     "Directory for the profiles at the end of the program; they are printed if empty."),
+    ("spark.python.profile.memory", "profile_memory", _FLAG, "false",
+     "Make the memory profiler ready; as in Spark, it is not for RDDs."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),
     ("spark.simspark.eventLog.maxSize", "event_log_max_bytes", _SIZE, "32m", "Largest size of one event log."),

@@ -6,6 +6,7 @@ import atexit
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -16,23 +17,26 @@ from simspark.driver.conf import SparkConf, driver_settings, unknown_settings
 from simspark.driver.engine import Following, Prepared
 from simspark.driver.engine_choice import EngineChoice
 from simspark.driver.job_control import JobControl, ThreadProperties
+from simspark.driver.made_with import DEFAULT_SERIALIZER, MadeWith, check_arguments
 from simspark.driver.master_url import LocalClusterMaster, parse_master
 from simspark.driver.node import Node
-from simspark.driver.profiles import Profiles
+from simspark.driver.profiles import Profiles, profiled_program
 from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.rdd.hadoop import HadoopSources
 from simspark.driver.shipping import Shipping
-from simspark.driver.stages import compile_job
+from simspark.driver.stages import Finish, compile_job
 from simspark.driver.user_errors import action
 from simspark.publib.errors import ConfigError, NotSerializable
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import Sink
+from simspark.publib.profilers import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
+from simspark.publib.serializers import Serializer
 
 DEFAULT_MASTER = "local[*]"
 LEAST_PARALLELISM = 2
 
 
-class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, EngineChoice):
+class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, MadeWith, EngineChoice):
     """Connects a program to executors, and makes RDDs, broadcasts and accumulators.
 
     ``master`` is where the program runs: ``local[N]`` (N executors on this machine; ``local[*]``, one a core, by
@@ -53,10 +57,21 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, E
     @action
     def __init__(self, master: str | None = None, appName: str | None = None, sparkHome: str | None = None,
                  pyFiles: Sequence[str] | None = None, environment: dict[str, str] | None = None, batchSize: int = 0,
-                 serializer: Any = None, conf: SparkConf | None = None) -> None:
+                 serializer: Serializer = DEFAULT_SERIALIZER, conf: SparkConf | None = None, gateway: None = None,
+                 jsc: None = None, profiler_cls: type[Profiler] = BasicProfiler,
+                 udf_profiler_cls: type[Profiler] = UDFBasicProfiler,
+                 memory_profiler_cls: type[Profiler] = MemoryProfiler) -> None:
+        """See the class.
+
+        ``batchSize`` is how many rows ``parallelize`` keeps together, at most, when it cuts a collection (0: 1,024).
+        ``serializer`` changes nothing of what RDDs hold: rows travel in simspark's own format; with MarshalSerializer
+        they may be of any type. ``gateway`` and ``jsc`` are PySpark's, and None here. The profiler classes count when
+        ``spark.python.profile`` is true.
+        """
+        check_arguments(serializer, batchSize, gateway, jsc)
         with SparkContext._lock:
             self._refuse_a_second()
-            self._conf = _effective_conf(conf, master, appName, environment)
+            self._conf = _effective_conf(conf, master, appName, environment, sparkHome)
             for text in unknown_settings(self._conf):
                 print_warning(text)
             master_url = parse_master(str(self._conf.get("spark.master")))
@@ -67,6 +82,8 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, E
             self._application = Application(master_url, settings, settings.app_name)
             self._conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", self.startTime)
             self._made_at = call_site()
+            self._keep_arguments(serializer, batchSize)
+            self._start_profiling(settings, (profiler_cls, udf_profiler_cls, memory_profiler_cls))
             SparkContext._active = self
         atexit.register(self.stop)
         try:
@@ -190,7 +207,8 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, E
     def prepare_node(self, node: Node, sink: Sink, operation: str) -> Prepared:
         """See driver.engine."""
         application = self._running()
-        compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation)
+        compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation,
+                               finish=self._finish())
         return application.prepare(compiled, operation, str(call_site()), self.local_properties())
 
     def local_properties(self) -> dict[str, str]:
@@ -204,6 +222,12 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, E
     def unfollow(self, activity: Following) -> None:
         """See driver.engine."""
         self._application.activities.remove(activity)
+
+    def _finish(self) -> Finish | None:
+        collector = self.profiler_collector
+        if collector is None or not self._application.settings.profile:
+            return None
+        return partial(profiled_program, collector, self)
 
     def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
         """See driver.engine."""
@@ -236,7 +260,7 @@ SimContext = SparkContext
 
 
 def _effective_conf(conf: SparkConf | None, master: str | None, name: str | None,
-                    environment: dict[str, str] | None) -> SparkConf:
+                    environment: dict[str, str] | None, home: str | None) -> SparkConf:
     """Arguments over the conf over the defaults."""
     made = SparkConf() if conf is None else conf.copy()
     if conf is not None:
@@ -246,6 +270,8 @@ def _effective_conf(conf: SparkConf | None, master: str | None, name: str | None
             raise ConfigError(f"The master must be a URL such as 'local[2]', not {type(master).__name__}. (SS101)")
         made.setMaster(master)
     made.setIfMissing("spark.master", DEFAULT_MASTER)
+    if home is not None:
+        made.setSparkHome(home)
     if name is not None:
         made.setAppName(name)
     made.setIfMissing("spark.app.name", script_name())

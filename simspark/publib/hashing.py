@@ -20,7 +20,7 @@ _MASK = sys.maxsize
 DIRECT_TYPES: frozenset[type] = frozenset((int, str, bytes, bool))
 
 
-def portable_hash(key: Any) -> int:
+def portable_hash(x: Any) -> int:
     """The hash of a key, equal for equal keys and in every executor.
 
     Raises TypeError for keys that cannot be hashed, or only by their address, naming the type.
@@ -28,16 +28,16 @@ def portable_hash(key: Any) -> int:
     >>> portable_hash(None), portable_hash(7), portable_hash((None, 1)) & 0xFFFFFFFF
     (0, 7, 219750521)
     """
-    kind = type(key)
+    kind = type(x)
     if kind is str or kind is int:
-        return hash(key)
+        return hash(x)
     if kind is tuple:
-        return _tuple_hash(key)
+        return _tuple_hash(x)
     if kind is float:
-        return hash(key) if key == key else 0  # noqa: PLR0124 - NaN
-    if key is None:
+        return hash(x) if x == x else 0  # noqa: PLR0124 - NaN
+    if x is None:
         return 0
-    return _other_hash(key, kind)
+    return _other_hash(x, kind)
 
 
 def _tuple_hash(key: tuple[Any, ...]) -> int:

@@ -30,6 +30,8 @@ LARGEST_BATCH = 1024
 class Sources:
     """The part of SparkContext that makes things. What is abstract here is described in ``driver.engine``."""
 
+    largest_batch: int = LARGEST_BATCH
+
     @property
     @abstractmethod
     def defaultParallelism(self) -> int:
@@ -116,7 +118,7 @@ class Sources:
         rows: Sequence[T] = c if isinstance(c, (list, tuple)) else list(c)
         number = self.next_id("rdd")
         name = f"data-{number}"
-        self.put_data(name, [rows[start:stop] for start, stop in slice_bounds(len(rows), count)])
+        self.put_data(name, [rows[start:stop] for start, stop in slice_bounds(len(rows), count, self.largest_batch)])
         splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(count)]
         data = Lifeline(self.forget, "data", number)
         return RDD(DataNode(number, "parallelize", call_site(), SliceSource(), splits, (), data), self)
@@ -209,12 +211,13 @@ class Sources:
         return [value for partition in wanted for value in parts[partition]]
 
 
-def slice_bounds(size: int, count: int) -> list[tuple[int, int]]:
+def slice_bounds(size: int, count: int, largest_batch: int = LARGEST_BATCH) -> list[tuple[int, int]]:
     """Where each of ``count`` slices of a collection starts and stops.
 
-    As in PySpark, the collection is first cut into batches, of at most 1,024 rows, and those are dealt evenly.
+    As in PySpark, the collection is first cut into batches, of at most 1,024 rows or the context's batchSize, and those
+    are dealt evenly.
     """
-    batch = max(1, min(size // count, LARGEST_BATCH))
+    batch = max(1, min(size // count, largest_batch))
     batches = -(-size // batch)
     cuts = [min(size, part * batches // count * batch) for part in range(count + 1)]
     return list(pairwise(cuts))

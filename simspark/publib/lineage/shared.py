@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from simspark.publib.errors import UserError
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.spark_tasks import spark_task_context
+from simspark.publib.wire import payload
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -166,6 +167,43 @@ class Broadcast(Generic[T]):
         self._driver_side("destroy").destroy_broadcast(self.id, blocking)
         self._destroyed = True
         self._value = None
+
+    def dump(self, value: T, f: IO[bytes]) -> None:
+        """Pickle a value into a file, which it closes.
+
+        >>> import os, tempfile
+        >>> table = sc.broadcast({})
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = os.path.join(directory, "table")
+        ...     table.dump({"a": 1}, open(path, "wb"))
+        ...     table.load_from_path(path)
+        {'a': 1}
+        """
+        with f:
+            f.write(payload.dump(value))
+
+    def load(self, file: IO[bytes]) -> T:
+        """Unpickle the value that ``dump`` wrote.
+
+        >>> import io, pickle
+        >>> sc.broadcast([]).load(io.BytesIO(pickle.dumps([1, 2])))
+        [1, 2]
+        """
+        value: T = payload.load(file.read())
+        return value
+
+    def load_from_path(self, path: str) -> T:
+        """Unpickle the value that ``dump`` wrote into the file of this path.
+
+        >>> import pickle, tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     _ = file.write(pickle.dumps("x"))
+        ...     file.flush()
+        ...     sc.broadcast("").load_from_path(file.name)
+        'x'
+        """
+        with open(path, "rb") as file:
+            return self.load(file)
 
     def _driver_side(self, operation: str) -> BroadcastOwner:
         if self._owner is None:

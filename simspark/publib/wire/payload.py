@@ -6,8 +6,9 @@ service treat payloads as opaque bytes, and a test reads the source to see that 
 
 from __future__ import annotations
 
+import io
 import pickle
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 PROTOCOL = 5
@@ -18,6 +19,18 @@ def dump(value: Any) -> bytes:
     return pickle.dumps(value, PROTOCOL)
 
 
-def load(data: bytes | memoryview, buffers: Iterable[Any] | None = None) -> Any:
-    """Unpickle what another process of the same application pickled."""
-    return pickle.loads(data, buffers=buffers)
+def load(data: bytes | memoryview, buffers: Iterable[Any] | None = None, encoding: str = "ASCII") -> Any:
+    """Unpickle what another process of the same application pickled. ``encoding`` is for texts of Python 2."""
+    return pickle.loads(data, buffers=buffers, encoding=encoding)
+
+
+def load_only(data: bytes, allowed_names: Collection[tuple[str, str]], encoding: str = "ASCII") -> Any:
+    """Unpickle with only these classes and functions, each as its module and name; others raise UnpicklingError."""
+
+    class Restricted(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if (module, name) not in allowed_names:
+                raise pickle.UnpicklingError(f"Unpickling {module}.{name} is not allowed")
+            return super().find_class(module, name)
+
+    return Restricted(io.BytesIO(data), encoding=encoding).load()

@@ -1,0 +1,23 @@
+"""Profilers, under the names that PySpark's module has."""
+
+from __future__ import annotations
+
+from simspark.publib.profilers import (
+    BasicProfiler,
+    MemoryProfiler,
+    MemUsageParam,
+    Profiler,
+    ProfilerCollector,
+    PStatsParam,
+    UDFBasicProfiler,
+)
+
+__all__ = [
+    "BasicProfiler",
+    "MemUsageParam",
+    "MemoryProfiler",
+    "PStatsParam",
+    "Profiler",
+    "ProfilerCollector",
+    "UDFBasicProfiler",
+]

@@ -1,0 +1,7 @@
+"""ResultIterable, under the name that PySpark's module has."""
+
+from __future__ import annotations
+
+from simspark.publib.lineage.shared import ResultIterable
+
+__all__ = ["ResultIterable"]
