@@ -7,10 +7,18 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from simspark.driver.threads import InheritableThread, inheritable_thread_target
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["VersionUtils", "fail_on_stopiteration", "is_remote_only"]
+__all__ = [
+    "InheritableThread",
+    "VersionUtils",
+    "fail_on_stopiteration",
+    "inheritable_thread_target",
+    "is_remote_only",
+]
 
 
 class VersionUtils:
