@@ -5,7 +5,8 @@
     │   ├── ConfigError           a setting is unknown, malformed or contradicts another
     │   ├── NotSerializable       a closure, an RDD or a context cannot travel
     │   ├── ContextStopped        the context is not running
-    │   └── SparkLacks            Apache Spark has nothing of the name
+    │   ├── SparkLacks            Apache Spark has nothing of the name
+    │   └── PipeFailed            a program that rows were piped through failed
     ├── ClusterError              this cluster cannot do it now
     │   ├── NoMaster              nobody answers there
     │   ├── AccessRefused         no key, a wrong key, or the key of another role
@@ -70,6 +71,12 @@ class SparkLacks(UserError, AttributeError):
     """Only simspark's own engine has what was asked for; this program runs on Apache Spark."""
 
     code = "SS104"
+
+
+class PipeFailed(UserError, RuntimeError):
+    """A program that rows were piped through ended with an error code."""
+
+    code = "SS105"
 
 
 class ClusterError(SimsparkError):

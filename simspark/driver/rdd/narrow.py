@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from simspark.driver.call_site import call_site
-from simspark.driver.node import AlikeUnionNode, CartesianNode, CoalescedNode, Node, UnionNode, ZippedNode
+from simspark.driver.node import AlikeUnionNode, CartesianNode, CoalescedNode, Node, StepsNode, UnionNode, ZippedNode
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
 from simspark.publib.lineage import row_functions as fn
@@ -82,6 +82,29 @@ class NarrowTransformations(Handle[T]):
 
         warn("mapPartitionsWithSplit is deprecated; use mapPartitionsWithIndex instead", FutureWarning, stacklevel=2)
         return self.mapPartitionsWithIndex(f, preservesPartitioning)
+
+    def pipe(self, command: str, env: Mapping[str, str] | None = None, checkCode: bool = False) -> RDD[str]:
+        """Each partition's rows, as lines in UTF-8, become the lines that a program makes of them.
+
+        ``command`` is split as a shell would, and no shell runs; ``env`` is the program's whole environment. What it
+        writes to its error output goes to the executor's log. With ``checkCode`` the job raises PipeFailed when the
+        program ends with another code than 0. It raises FileNotFoundError for a program that is not there.
+
+        >>> sc.parallelize(["1", "2", "", "3"], 2).pipe("cat").collect()
+        ['1', '2', '', '3']
+        >>> sc.parallelize(["b", "c", "a"], 1).pipe("sort -r").collect()
+        ['c', 'b', 'a']
+        """
+        from shlex import split
+
+        from simspark.publib.lineage.pipe import Pipe
+
+        words = tuple(split(command))
+        if not words:
+            raise ValueError("pipe() needs a command, such as 'grep -v ^#'.")
+        site = call_site()
+        step = Pipe(command, words, dict(env or {}), checkCode, "pipe", str(site))
+        return self._rdd(StepsNode(self.ctx.next_id("rdd"), "pipe", site, self._node, step))
 
     def glom(self) -> RDD[list[T]]:
         """Each partition becomes one row: the list of its rows.
