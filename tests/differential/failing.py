@@ -32,7 +32,7 @@ RAISING = (
     "lambda x: x if len(repr(x)) % 4 else {}['gone']",
     "lambda x: x if len(repr(x)) % 3 else 1 // 0",
     "lambda x: x if len(repr(x)) != 6 else int('six')",
-    "lambda x: x.nothing",
+    "lambda x: x if len(repr(x)) > 4 else [][9]",
 )
 # Whoever runs these reads all rows of all that they stand on, so that it does not matter how lazily.
 THOROUGH = (row_by_row, row_by_row, of_values, united, dealt, placed, folded_by_key, grouped, grouped_by, distinct,
