@@ -55,3 +55,10 @@ def test_no_rows_are_the_least_and_the_largest_below_one(sc: Any) -> None:
 def test_storage_level_must_be_one(sc: Any) -> None:
     with pytest.raises(TypeError, match=r"^storageLevel must be a StorageLevel, not str\.$"):
         sc.parallelize([1]).persist("MEMORY_ONLY")
+
+
+def test_two_sorts_are_not_partitioned_alike(sc: Any) -> None:
+    pairs = sc.parallelize([(1, "a"), (2, "b")], 2)
+    once, again = pairs.sortByKey(numPartitions=2), pairs.sortByKey(numPartitions=2)
+    assert once.union(again).glom().collect() == [[(1, "a"), (2, "b")], [], [(1, "a"), (2, "b")], []]
+    assert once.union(once).glom().collect() == [[(1, "a"), (2, "b"), (1, "a"), (2, "b")], []]

@@ -357,16 +357,16 @@ class Shuffles(Narrow):
             lambda group: all(group[1])).keys()
 
     def sortByKey(self, ascending=True, numPartitions=None, keyfunc=lambda key: key):
-        """Cut at the keys that part all keys evenly: a sample decides only where there are many rows."""
+        """Cut at the keys that part a sample of keys evenly: of all keys while they are twenty a partition."""
         def ordered(rows):
             return sorted(rows, key=lambda pair: keyfunc(pair[0]), reverse=not ascending)
 
         size = self._reduce_partitions(numPartitions)
         if size == 1:
             return (self.coalesce(1) if self.size > 1 else self)._rows(ordered, keep=True)
-        keys = sorted(keyfunc(pair[0]) for pair in self.all())
-        if not keys:
+        if not self.all():
             return self
+        keys = sorted(keyfunc(pair[0]) for pair in self.sample(False, min(size * 20 / len(self.all()), 1.0), 1).all())
         bounds = [keys[len(keys) * part // size] for part in range(1, size)]
 
         def place(key):

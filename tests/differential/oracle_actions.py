@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from bisect import bisect_right
 from collections import Counter
 from copy import deepcopy
 from functools import reduce
+from math import log, sqrt
 from random import Random
 
 NAN = object()
@@ -125,11 +127,20 @@ class Actions:
         return buckets, counts
 
     def takeSample(self, withReplacement, num, seed):
-        """Of a sample without replacement that is all rows: the rows, shuffled."""
-        rows = self.all()
-        assert not withReplacement and num >= len(rows)
-        Random(seed).shuffle(rows)
-        return rows
+        """Samples of a bit more than enough, until one is enough."""
+        rows, random = self.all(), Random(seed)
+        if num and rows and (withReplacement or num < len(rows)):
+            fraction = num / len(rows)
+            if withReplacement:
+                fraction += (9 if num < 12 else 5) * sqrt(fraction / len(rows))
+            else:
+                gamma = -log(0.00005) / len(rows)
+                fraction = min(1.0, fraction + gamma + sqrt(gamma * gamma + 2 * gamma * fraction))
+            rows = self.sample(withReplacement, fraction, seed).all()
+            while len(rows) < num:
+                rows = self.sample(withReplacement, fraction, random.randint(0, sys.maxsize)).all()
+        random.shuffle(rows)
+        return rows[:num]
 
     def foreach(self, f):
         for row in self.all():

