@@ -17,10 +17,11 @@ from weakref import WeakValueDictionary
 
 from simspark.driver.action_run import PreparedAction
 from simspark.driver.activities import Activities
+from simspark.driver.closures import pickle_program
 from simspark.driver.conf import DriverSettings
 from simspark.driver.core import SchedulerCore
 from simspark.driver.dispatch import INLINE_PROGRAM_BYTES
-from simspark.driver.files import DriverFiles, ResultReader
+from simspark.driver.files import WHOLE, DriverFiles, ResultReader
 from simspark.driver.job import AccumulatedUpdates, RunningJob, StageCode
 from simspark.driver.master_url import ClusterMaster, LocalClusterMaster, LocalMaster, MasterUrl
 from simspark.driver.scheduling import JobSpec, SchedulerSettings
@@ -31,11 +32,13 @@ from simspark.driver.watchers import Watchers
 from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ContextStopped
+from simspark.publib.lineage.program import Program
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import ExecutorSettings, Owner
 
 if TYPE_CHECKING:
+    from simspark.driver.large_values import LargeValues
     from simspark.driver.local_modules import LocalModules
     from simspark.driver.shared_files import SharedFiles
 
@@ -67,6 +70,7 @@ class Application:
         self._programs: set[str] = set()
         self._shared: SharedFiles | None = None
         self._modules: LocalModules | None = None
+        self._large: LargeValues | None = None
         self._close: list[Callable[[], None]] = []
         self.updates = AccumulatedUpdates(self._apply_updates)
         self.activities = Activities(self._clock)
@@ -180,6 +184,19 @@ class Application:
                 self._shared = SharedFiles(self.files, self.engine.share, self._has_far_executors())
             return self._shared
 
+    def pickle(self, program: Program) -> bytes:
+        """Pickle a stage's program; large values that it captured become blocks of their own."""
+        data = pickle_program(program)
+        most = self.settings.auto_broadcast_bytes
+        if not most or len(data) <= most:
+            return data
+        with self._lock:
+            if self._large is None:
+                from simspark.driver.large_values import LargeValues
+
+                self._large = LargeValues(lambda: self.next_id("broadcast"), self.files, self.engine.forget, most)
+        return self._large.split(program) or data
+
     def _share_modules(self) -> None:
         """Let executors have the program's own modules as they are now."""
         if self._modules is None:
@@ -229,7 +246,7 @@ class Application:
             name = f"program-{digest.hex()}"
             if name not in self._programs:
                 self._programs.add(name)
-                self.files.put_data(name, [[program]])
+                self.files.put_value(name, bytes(program), WHOLE)
         return StageCode(digest, program, name, lambda partition: _pickled_split(split(stage, partition)))
 
     def spec(self, compiled: CompiledJob, partitions: tuple[int, ...], name: str, site: str,

@@ -11,6 +11,7 @@ path to it: function, variable, attribute. That search pickles parts again and a
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -122,7 +123,7 @@ def _function_parts(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield f"its variable {name!r}", cell.cell_contents
         except ValueError:  # a variable that has no value yet
             continue
-    for name in _global_names(function.__code__):
+    for name in global_names(function.__code__):
         if name in function.__globals__ and not isinstance(function.__globals__[name], ModuleType):
             yield f"its variable {name!r}", function.__globals__[name]
     for item in function.__defaults__ or ():
@@ -133,16 +134,27 @@ def _function_parts(function: FunctionType) -> Iterator[tuple[str, Any]]:
         yield f"its attribute {name!r}", item
 
 
-def _global_names(code: CodeType) -> Iterator[str]:
+def global_names(code: CodeType) -> Iterator[str]:
+    """The names that a function and those inside of it may look up in its module; attributes' names are among them."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _global_names(constant)
+            yield from global_names(constant)
+
+
+def is_by_reference(value: FunctionType | type) -> bool:
+    """Whether a function or class travels by its name, because executors can import it."""
+    if value.__module__ in (None, "__main__"):
+        return False
+    found: Any = sys.modules.get(value.__module__)
+    for name in value.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is value
 
 
 def _object_parts(value: Any) -> Iterator[tuple[str, Any]]:
     ours = type(value).__module__.startswith("simspark.")
-    slots = [name for kind in type(value).__mro__ for name in _slot_names(kind)]
+    slots = [name for kind in type(value).__mro__ for name in slot_names(kind)]
     for name in [*getattr(value, "__dict__", ()), *slots]:
         try:
             part = getattr(value, name)
@@ -151,9 +163,12 @@ def _object_parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield "" if ours else f"its attribute {name!r}", part
 
 
-def _slot_names(kind: type) -> tuple[str, ...]:
+def slot_names(kind: type) -> tuple[str, ...]:
+    """The names in a class's own ``__slots__``, as attributes are looked up by them."""
     slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    private = f"_{kind.__name__.lstrip('_')}"
+    return tuple(f"{private}{name}" if name[:2] == "__" != name[-2:] else name for name in names)
 
 
 def _describe(value: Any) -> str:

@@ -79,6 +79,7 @@ class DriverSettings(NamedTuple):
     profile: bool
     profile_dump: str
     profile_memory: bool
+    auto_broadcast_bytes: int
     event_log: bool
     event_log_dir: str
     event_log_max_bytes: int
@@ -212,6 +213,8 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
      "Directory for the profiles at the end of the program; they are printed if empty."),
     ("spark.python.profile.memory", "profile_memory", _FLAG, "false",
      "Make the memory profiler ready; as in Spark, it is not for RDDs."),
+    ("spark.simspark.autoBroadcast", "auto_broadcast_bytes", _SIZE, "1m",
+     "Values of this size that functions captured travel once to each machine, as broadcasts do; 0: never."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),
     ("spark.simspark.eventLog.maxSize", "event_log_max_bytes", _SIZE, "32m", "Largest size of one event log."),

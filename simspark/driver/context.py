@@ -208,7 +208,7 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         """See driver.engine."""
         application = self._running()
         compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation,
-                               finish=self._finish())
+                               finish=self._finish(), pickle=application.pickle)
         return application.prepare(compiled, operation, str(call_site()), self.local_properties())
 
     def local_properties(self) -> dict[str, str]:

@@ -12,11 +12,21 @@ from typing import Any
 
 from simspark.driver.job import Accepted
 from simspark.publib.blocks.app_directory import AppDirectory, holds_token
-from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, append_value, decode_inline, write_rows
+from simspark.publib.blocks.segments import (
+    PIECE_BYTES,
+    SegmentFile,
+    SegmentWriter,
+    append_parts,
+    decode_inline,
+    encode_batch,
+    write_rows,
+)
 from simspark.publib.errors import FetchFailed, MissingBlock
 from simspark.publib.wire.messages import Owner
 
 BATCH_ROWS = 1000
+WHOLE = 1 << 62
+"""The size of the only piece of a value that is not cut."""
 
 
 class DriverFiles:
@@ -36,11 +46,15 @@ class DriverFiles:
             writer.abort()
             raise
 
-    def put_value(self, name: str, value: Any) -> int:
+    def put_value(self, name: str, value: Any, piece_bytes: int = PIECE_BYTES) -> int:
         """A value cut into pieces; how many."""
+        return self.put_encoded(name, encode_batch(value), piece_bytes)
+
+    def put_encoded(self, name: str, parts: Sequence[bytes | memoryview], piece_bytes: int = PIECE_BYTES) -> int:
+        """The same for a value that has been encoded."""
         writer = SegmentWriter(self.directory.file(name))
         try:
-            pieces = append_value(writer, value)
+            pieces = append_parts(writer, parts, piece_bytes)
             writer.commit()
         except BaseException:
             writer.abort()

@@ -20,6 +20,8 @@ from simspark.publib.lineage.sources import CachedSource
 from simspark.publib.lineage.task import Sink, Source
 
 NO_SHUFFLE = -1
+Pickle = Callable[[Program], bytes]
+Made = Callable[[Program, int], bytes]
 Finish = Callable[[Program, int], Program]
 """Takes a stage's program and the number of the RDD whose rows it makes; gives the program that runs."""
 
@@ -76,19 +78,23 @@ class _Stage(NamedTuple):
 
 
 def compile_job(node: Node, sink: Sink, *, next_stage: Callable[[], int], name: str = "",
-                finish: Finish | None = None) -> CompiledJob:
+                finish: Finish | None = None, pickle: Pickle = pickle_program) -> CompiledJob:
     """Cut the lineage of an action on ``node`` into stages; ``sink`` takes its rows. ``name`` is the action's.
 
-    ``finish`` may change a stage's program before it is pickled.
+    ``finish`` may change a stage's program before ``pickle`` makes bytes of it.
     """
     finished = finish or _as_it_is
+
+    def made(program: Program, rdd: int) -> bytes:
+        return pickle(finished(program, rdd))
+
     last = _stage(node)
     shuffles, stages = _shuffles_below(last)
     number = next_stage()
     specs = [_spec(shuffle.stage, shuffle, stages[shuffle], shuffle.node) for shuffle in shuffles]
     specs.append(_spec(number, None, last, node, name))
-    programs = {shuffle.stage: _shuffle_program(shuffle, stages[shuffle], finished) for shuffle in shuffles}
-    programs[number] = _result_program(Program(last.body.source, sink), node.id, finished)
+    programs = {shuffle.stage: _shuffle_program(shuffle, stages[shuffle], made) for shuffle in shuffles}
+    programs[number] = _result_program(Program(last.body.source, sink), node.id, made)
     splits = {shuffle.stage: stages[shuffle].body.splits for shuffle in shuffles} | {number: last.body.splits}
     operations = {shuffle.stage: (*stages[shuffle].operations, *_of_sink(shuffle)) for shuffle in shuffles}
     operations[number] = (*last.operations, *_operations(sink))
@@ -110,22 +116,22 @@ def _spec(number: int, shuffle: ShuffleDependency | None, stage: _Stage, node: N
     )
 
 
-def _shuffle_program(shuffle: ShuffleDependency, stage: _Stage, finish: Finish) -> Callable[[], bytes]:
+def _shuffle_program(shuffle: ShuffleDependency, stage: _Stage, made: Made) -> Callable[[], bytes]:
     def pickled() -> bytes:
         if shuffle.program is None or shuffle.program[0] != stage.cached:
-            program = finish(Program(stage.body.source, shuffle.sink), shuffle.node.id)
-            shuffle.program = (stage.cached, pickle_program(program))
+            program = Program(stage.body.source, shuffle.sink)
+            shuffle.program = (stage.cached, made(program, shuffle.node.id))
         return shuffle.program[1]
 
     return pickled
 
 
-def _result_program(program: Program, rdd: int, finish: Finish) -> Callable[[], bytes]:
+def _result_program(program: Program, rdd: int, made: Made) -> Callable[[], bytes]:
     done: list[bytes] = []
 
     def pickled() -> bytes:
         if not done:
-            done.append(pickle_program(finish(program, rdd)))
+            done.append(made(program, rdd))
         return done[0]
 
     return pickled

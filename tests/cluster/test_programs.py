@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simspark import SparkContext
+from simspark import SparkConf, SparkContext
 
 pytestmark = pytest.mark.cluster
 
@@ -126,3 +126,15 @@ def test_a_raising_function_raises_its_own_type_here(sc: SparkContext) -> None:
     with pytest.raises(ZeroDivisionError):
         sc.parallelize(range(10), 2).map(lambda x: 1 // (x - 7)).collect()
     assert sc.parallelize(range(10), 2).sum() == 45
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize("size", [300 << 10, 6 << 20])
+@pytest.mark.parametrize("over_network", [False, True])
+@pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,512]"])
+def test_programs_too_large_for_a_message_travel_as_files(master: str, over_network: bool, size: int) -> None:
+    settings = SparkConf().set("spark.simspark.autoBroadcast", "0").set("spark.executor.memory", "512m")
+    settings.set("spark.simspark.blocks.overNetwork", over_network)
+    data = bytes(range(256)) * (size // 256)
+    with SparkContext(master, conf=settings) as context:
+        assert context.parallelize([1, 2], 2).map(lambda x: len(data) + data[x]).collect() == [size + 1, size + 2]

@@ -289,3 +289,16 @@ def test_a_module_that_was_changed_and_reloaded_is_the_new_one_in_new_jobs(
     (tmp_path / "main.py").write_text(RELOADING)
     (tmp_path / "changing.py").write_text("def value(x):\n    return 0\n")
     assert run_program([sys.executable, str(tmp_path / "main.py"), master, over_network]) == "[1]\n[22]\n[333]\n"
+
+
+@pytest.mark.parametrize("cluster", [1], indirect=True)
+def test_a_large_captured_value_travels_once_for_all_stages_and_jobs(cluster: LocalCluster) -> None:
+    value = os.urandom(LARGE)
+    with SparkContext(conf=conf()) as sc:
+        rows = sc.parallelize(range(8), 8)
+        for step in range(3):
+            pairs = rows.map(lambda x, step=step: (value[x] % 2, len(value) + step))
+            assert dict(pairs.reduceByKey(lambda a, b: max(a, b, len(value))).collect()).popitem()[1] == LARGE + step
+        copies = [file for file in application_files(cluster, 0, "broadcast-*") if file.suffix == ""]
+        assert len(copies) == 1
+        assert not application_files(cluster, 0, "program-*")

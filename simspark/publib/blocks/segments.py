@@ -395,8 +395,13 @@ def append_value(sink: Any, value: Any, piece_bytes: int = PIECE_BYTES) -> int:
 
     ``decode_inline(SegmentFile(path).whole())`` gives it back without a copy.
     """
+    return append_parts(sink, encode_batch(value), piece_bytes)
+
+
+def append_parts(sink: Any, parts: Iterable[bytes | memoryview], piece_bytes: int = PIECE_BYTES) -> int:
+    """The same for a value that has been encoded."""
     piece, room = 0, piece_bytes
-    for part in encode_batch(value):
+    for part in parts:
         view = memoryview(part).cast("B")
         while len(view):
             sink.append_frame(piece, view[:room])

@@ -120,10 +120,16 @@ class BroadcastValues:
         """The value, read at most once. Raises what the reader raises."""
         with self._lock:
             if broadcast_id not in self._values:
-                if self._reader is None:
-                    raise UserError(f"broadcast {broadcast_id} cannot be read in this process")
-                self._values[broadcast_id] = self._reader(broadcast_id, pieces)
+                self._values[broadcast_id] = self.read(broadcast_id, pieces)
             return self._values[broadcast_id]
+
+    def read(self, broadcast_id: int, pieces: int) -> Any:
+        """The value, read for the caller alone."""
+        with self._lock:
+            reader = self._reader
+        if reader is None:
+            raise UserError(f"broadcast {broadcast_id} cannot be read in this process")
+        return reader(broadcast_id, pieces)
 
     def forget(self, broadcast_id: int) -> None:
         """Drop a value; it is read anew when asked for again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 PROTOCOL = 5
@@ -34,3 +34,17 @@ def load_only(data: bytes, allowed_names: Collection[tuple[str, str]], encoding:
             return super().find_class(module, name)
 
     return Restricted(io.BytesIO(data), encoding=encoding).load()
+
+
+def load_with(data: bytes, value_of: Callable[[Any], Any]) -> Any:
+    """Unpickle what names some of its parts by persistent ids; ``value_of`` knows them."""
+    return _Unpickler(data, value_of).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, value_of: Callable[[Any], Any]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._value_of = value_of
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._value_of(pid)

@@ -24,7 +24,6 @@ import zmq
 
 from simspark.publib import failpoints, machine
 from simspark.publib.clock import SystemClock
-from simspark.publib.errors import BlockError
 from simspark.publib.hashing import hash_probe
 from simspark.publib.lineage.shared import BROADCAST_VALUES
 from simspark.publib.lineage.spark_files import SparkFiles
@@ -175,7 +174,7 @@ class Executor:
         """A program in a file may have to come from another machine: a thread of its own waits."""
         try:
             program = read_program(self._environment, self._fetcher, message.name)
-        except (BlockError, OSError) as error:
+        except Exception as error:  # whatever it is: tasks that wait for a program that never comes would wait for ever
             _say(f"program {message.name} cannot be had: {error}")
             os._exit(1)
         self._loop.post(lambda: self._take_program(message.hash, program))
