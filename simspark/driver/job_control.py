@@ -7,21 +7,14 @@ such properties, too. A thread starts with none; InheritableThread takes its mak
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from simspark.driver.running import Running
 from simspark.driver.system_properties import get_property, set_property
-from simspark.driver.user_errors import action
-from simspark.publib.lineage.result_functions import Called
 
 if TYPE_CHECKING:
-    from simspark.driver.rdd.core import RDD
     from simspark.driver.status import StatusTracker
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 JOB_GROUP = "spark.jobGroup.id"
 JOB_DESCRIPTION = "spark.job.description"
@@ -67,6 +60,10 @@ class JobControl(Running):
         None
         """
         return self._thread_properties.values.get(key)
+
+    def replace_local_properties(self, properties: Mapping[str, str]) -> None:
+        """Let this thread's jobs have a copy of these properties and no others; for simspark itself."""
+        self._thread_properties.values = dict(properties)
 
     def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
         """Give the jobs that this thread starts from now on a group, which ``cancelJobGroup`` ends together.
@@ -177,27 +174,7 @@ class JobControl(Running):
         """
         self._running().cancel(lambda _: True, "all jobs were cancelled")
 
-    # ── running and watching ─────────────────────────────────────────────────────────────────────────────────────
-
-    @action
-    def runJob(self, rdd: RDD[T], partitionFunc: Callable[[Iterable[T]], Iterable[U]],
-               partitions: Sequence[int] | None = None, allowLocal: bool = False) -> list[U]:
-        """Run ``partitionFunc(rows)`` on some partitions of an RDD, or all, and return what they yield, in that order.
-
-        ``allowLocal`` has no effect. Raises ValueError for a partition that does not exist.
-
-        >>> sc.runJob(sc.parallelize(range(6), 3), lambda part: [x * x for x in part])
-        [0, 1, 4, 9, 16, 25]
-        >>> sc.runJob(sc.parallelize(range(6), 3), lambda part: [x * x for x in part], [0, 2])
-        [0, 1, 16, 25]
-        """
-        count = rdd.getNumPartitions()
-        for partition in partitions or ():
-            if not 0 <= partition < count:
-                raise ValueError(
-                    f"Attempting to access a non-existent partition: {partition}. Total number of partitions: {count}"
-                )
-        return list(chain.from_iterable(rdd._run(Called(partitionFunc), "runJob", partitions)))
+    # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statusTracker(self) -> StatusTracker:
         """What tells how jobs get on.

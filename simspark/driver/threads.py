@@ -44,7 +44,9 @@ class InheritableThread(threading.Thread):
         """Start it, with a copy of this thread's local properties.
 
         >>> from simspark import InheritableThread
-        >>> InheritableThread(target=print).start()
+        >>> thread = InheritableThread(target=sc.getJobTags)
+        >>> thread.start()
+        >>> thread.join()
         """
         self._inherited = _own_properties()
         super().start()
@@ -99,5 +101,6 @@ def _take_over(properties: dict[str, str]) -> dict[str, str]:
     context = SparkContext._active
     if context is None:
         return {}
-    before, context._thread_properties.values = context._thread_properties.values, dict(properties)
+    before = context.local_properties()
+    context.replace_local_properties(properties)
     return before

@@ -43,6 +43,29 @@ class Actions(Handle[T]):
         return list(chain.from_iterable(self._run(Collect(), "collect")))
 
     @action
+    def collectWithJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> list[T]:
+        """Bring all rows to the driver by a job of this group; the thread's own group is what it was afterwards.
+
+        Deprecated, as in Spark: ``setJobGroup`` and InheritableThread do it for all actions.
+
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     sc.range(3).collectWithJobGroup("evening", "numbers")
+        [0, 1, 2]
+        """
+        import warnings
+
+        warnings.warn("collectWithJobGroup is deprecated: use InheritableThread and setJobGroup.", FutureWarning,
+                      stacklevel=3)
+        before = self.ctx.local_properties()
+        try:
+            self.ctx.setJobGroup(groupId, description, interruptOnCancel)
+            return list(chain.from_iterable(self._run(Collect(), "collect")))
+        finally:
+            self.ctx.replace_local_properties(before)
+
+    @action
     def toLocalIterator(self, prefetchPartitions: bool = False) -> Iterator[T]:
         """Iterate over all rows, bringing one partition at a time: its job runs when its first row is asked for.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
@@ -22,6 +22,7 @@ from simspark.publib.lineage.sources import RangeSource, SliceSource
 from simspark.publib.lineage.task import FileRef, SegmentRef, Sink
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 DRIVER = "driver"
 LARGEST_BATCH = 1024
@@ -190,8 +191,8 @@ class Sources:
         return made
 
     @action
-    def runJob(self, rdd: RDD[T], partitionFunc: Any, partitions: Sequence[int] | None = None,
-               allowLocal: bool = False) -> list[Any]:
+    def runJob(self, rdd: RDD[T], partitionFunc: Callable[[Iterable[T]], Iterable[U]],
+               partitions: Sequence[int] | None = None, allowLocal: bool = False) -> list[U]:
         """Run ``partitionFunc(iterator)`` on some partitions and return all elements that it gave, in order.
 
         Raises ValueError for a partition that the RDD does not have.
