@@ -10,15 +10,19 @@ from typing import Any, ClassVar
 import pyspark
 from pyspark.core.context import SparkContext as PySparkContext
 
+from simspark.driver.activities import Activities
 from simspark.driver.call_site import call_site
 from simspark.driver.conf import SparkConf, spark_environment
 from simspark.driver.context import SparkContext, script_name
+from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ClusterError
 from simspark.spark_engine import rdd  # noqa: F401 (its classes adopt what PySpark makes)
 from simspark.spark_engine.bundle import ModulesBesideScript, write_bundle, write_package
 from simspark.spark_engine.edge import Edge, Named, Values, to_spark
+from simspark.spark_engine.properties import SparkProperties
 
 PARAMETERS = ("master", "appName", "sparkHome", "pyFiles", "environment", "batchSize", "serializer", "conf")
+THREADS_END_WITHIN_S = 5.0
 READERS = ("textFile", "wholeTextFiles", "binaryFiles", "binaryRecords", "pickleFile")
 
 
@@ -34,13 +38,21 @@ class SparkEngineContext(PySparkContext, Edge):
     """A context on Apache Spark: PySpark's, and simspark's to whoever asks."""
 
     stands_for: ClassVar[tuple[str, str]] = ("simspark.driver.context", "SparkContext")
-    ways: ClassVar[dict[str, Any]] = {"addPyFile": _add_py_file, "add_path": _add_py_file}
+    ways: ClassVar[dict[str, Any]] = {
+        "addPyFile": _add_py_file,
+        "add_path": _add_py_file,
+        "local_properties": lambda self: self._thread_properties.values,
+        "follow": lambda self, activity: self._activities.add(activity),
+        "unfollow": lambda self, activity: self._activities.remove(activity),
+    }
 
     def __init__(self, url: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         given = {**dict(zip(PARAMETERS, arguments, strict=False)), **named}
         conf = spark_conf(given.pop("conf", None), url, named_app=given.get("appName") is not None)
         given = {name: value for name, value in given.items() if value is not None and name != "master"}
         self._made_at = call_site()
+        self._thread_properties = SparkProperties(self)
+        self._activities = Activities(SystemClock())
         try:
             super().__init__(url or None, conf=conf, **given)
         except Exception as error:
@@ -65,6 +77,7 @@ class SparkEngineContext(PySparkContext, Edge):
             SparkContext._active = None
         atexit.unregister(self.stop)
         super().stop()
+        self._activities.end(THREADS_END_WITHIN_S)
 
     def getConf(self) -> SparkConf:
         """A copy of the settings, those that Spark added too."""

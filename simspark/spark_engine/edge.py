@@ -9,7 +9,7 @@ both.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from importlib import import_module
 from types import FunctionType, TracebackType
@@ -40,18 +40,20 @@ class Edge:
     """A subclass of one of PySpark's classes takes simspark's values and raises simspark's errors.
 
     ``stands_for`` is simspark's class, as module and name; ``ways`` are functions of the object that stand in for
-    PySpark's methods, or that PySpark lacks.
+    PySpark's methods, or that PySpark lacks. ``travels``: tasks have such objects, as PySpark's own class, and closures
+    may hold a method of one, such as ``accumulator.add``; so the methods stay PySpark's.
     """
 
     stands_for: ClassVar[tuple[str, str]]
-    ways: ClassVar[dict[str, Callable[..., Any]]] = {}
+    ways: ClassVar[Mapping[str, Any]] = {}
+    travels: ClassVar[bool] = False
     adopted: ClassVar[dict[type, type]] = {}
 
     def __init_subclass__(cls) -> None:
         theirs = [base for base in cls.__mro__ if base.__module__.startswith("pyspark.")]
         names = {name for base in theirs for name, value in vars(base).items() if isinstance(value, FunctionType)}
         for name in names | set(cls.ways):
-            if not name.startswith("_") and name not in vars(cls):
+            if not cls.travels and not name.startswith("_") and name not in vars(cls):
                 setattr(cls, name, _edge(cls, name))
         Edge.adopted[theirs[0]] = cls
 

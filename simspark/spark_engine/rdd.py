@@ -12,6 +12,7 @@ from pyspark.core.rdd import PipelinedRDD as SparkPipelinedRDD
 from pyspark.core.rdd import RDDBarrier as SparkRDDBarrier
 
 from simspark.publib.errors import NotSerializable
+from simspark.spark_engine import futures
 from simspark.spark_engine.edge import Edge, expected
 
 
@@ -42,7 +43,7 @@ def _reduce(_: Any) -> NoReturn:
     )
 
 
-WAYS = {"lookup": _lookup}
+WAYS = {"lookup": _lookup, **futures.WAYS}
 
 
 class RDD(SparkRDD, Edge):
@@ -80,9 +81,11 @@ class Broadcast(SparkBroadcast, Edge):
     """A value that Spark brings to its executors."""
 
     stands_for = ("simspark.publib.lineage.shared", "Broadcast")
+    travels = True
 
 
 class Accumulator(SparkAccumulator, Edge):
     """A sum that tasks on Spark add to; tasks that Spark repeats add again in transformations."""
 
     stands_for = ("simspark.publib.lineage.shared", "Accumulator")
+    travels = True

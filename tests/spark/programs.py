@@ -151,6 +151,39 @@ def shared_files(sc: SparkContext, folder: str) -> Any:
         return [sc.parallelize([3, 7], 2).map(ask).collect(), file.read()]
 
 
+def futures(sc: SparkContext, _: str) -> Any:
+    total = sc.accumulator(0)
+    rdd = sc.parallelize(range(20), 3)
+    under_way = [rdd.collectAsync(), rdd.countAsync(), rdd.takeAsync(5), rdd.foreachAsync(total.add),
+                 rdd.foreachPartitionAsync(lambda rows: total.add(sum(rows)))]  # fmt: skip
+    fails = rdd.map(lambda number: 1 // number).collectAsync()
+    results = [future.result() for future in under_way]
+    return [*results, total.value, caught(ZeroDivisionError, fails.result), fails.done(), fails.cancelled()]
+
+
+def threads_inherit_properties(sc: SparkContext, _: str) -> Any:
+    from simspark import InheritableThread
+
+    sc.setJobGroup("evening", "sums")
+    sc.addJobTag("tag")
+    seen: list[Any] = []
+
+    def look() -> None:
+        seen.extend([sc.getLocalProperty("spark.jobGroup.id"), sorted(sc.getJobTags()), sc.range(3).sum()])
+
+    thread = InheritableThread(target=look)
+    thread.start()
+    thread.join()
+    sc.clearJobTags()
+    return [*seen, sorted(sc.getJobTags())]
+
+
+def approximations(sc: SparkContext, _: str) -> Any:
+    numbers = sc.parallelize([float(number) for number in range(100)], 4)
+    return [numbers.countApprox(60_000), float(numbers.sumApprox(60_000)), float(numbers.meanApprox(60_000)),
+            90 < numbers.countApproxDistinct(0.01) < 110]  # fmt: skip
+
+
 def samples(sc: SparkContext, _: str) -> Any:
     parts = sc.parallelize(range(1000), 2).randomSplit([1.0, 3.0], seed=7)
     return [sum(part.count() for part in parts), sc.range(9).sample(False, 1.0, 3).collect()]

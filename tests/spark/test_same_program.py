@@ -9,19 +9,21 @@ from pathlib import Path
 import pytest
 
 from simspark import RDD, Accumulator, Broadcast, SparkConf, SparkContext, StorageLevel
-from simspark.publib.errors import SparkLacks
+from simspark.publib.errors import JobCancelled, SparkLacks
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
 
-def _programs():
-    spec = importlib.util.spec_from_file_location("programs_for_spark", Path(__file__).with_name("programs.py"))
+def beside(name):
+    """A file of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"{name}_for_spark", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.PROGRAMS
+    return module
 
 
-PROGRAMS = _programs()
+PROGRAMS = beside("programs").PROGRAMS
+wait_until = beside("conftest").wait_until
 
 
 def outcome(program, sc, folder):
@@ -111,6 +113,25 @@ def test_spark_names_an_rdd_by_the_line_of_the_program(sc):
     rdd = sc.parallelize([1], 1).map(str)
     rdd.collect()
     assert re.fullmatch(rf"PythonRDD\[\d+\] at collect at \S*{Path(__file__).name}:\d+", repr(rdd))
+
+
+def test_a_cancelled_future_ends_its_job_on_spark(sc, tmp_path):
+    started = tmp_path / "started"
+
+    def wait_for_the_end(_):
+        from threading import Event
+
+        started.touch()
+        Event().wait(120)
+
+    future = sc.parallelize([1], 1).foreachAsync(wait_for_the_end)
+    wait_until(started.exists, "the task's start")
+    assert len(future.jobIds) == 1
+    assert future.cancel()
+    with pytest.raises(JobCancelled):
+        future.result(60)
+    assert future.cancelled()
+    assert sc.statusTracker().getJobInfo(future.jobIds[0]).status == "FAILED"
 
 
 def test_a_storage_level_of_simsparks_is_taken_by_dataframes(sc):
