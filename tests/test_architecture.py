@@ -45,7 +45,7 @@ ALLOWED_LAYERS = {
 # The choice between the two engines is made in one file, which opens the other's door.
 DOORS = {"driver/engine_choice.py": "simspark.spark_engine.door"}
 PYSPARK_AT_THE_TOP = {"spark_engine/context.py", "spark_engine/edge.py", "spark_engine/rdd.py",
-                      "spark_engine/session.py"}
+                      "spark_engine/session.py", "spark_engine/values.py"}
 # Modules at the top that have PySpark's names: they only pass on what the layers below make.
 MIRRORS_IMPORT = {"driver", "publib", "_version"}
 NOT_MIRRORS = {"testing.py", "__init__.py", "_version.py"}

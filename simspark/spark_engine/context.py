@@ -18,10 +18,14 @@ from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ClusterError
 from simspark.spark_engine import rdd  # noqa: F401 (its classes adopt what PySpark makes)
 from simspark.spark_engine.bundle import ModulesBesideScript, write_bundle, write_package
-from simspark.spark_engine.edge import Edge, Named, Values, to_spark
+from simspark.spark_engine.edge import Edge, Named, Values
 from simspark.spark_engine.properties import SparkProperties
+from simspark.spark_engine.values import to_spark
 
-PARAMETERS = ("master", "appName", "sparkHome", "pyFiles", "environment", "batchSize", "serializer", "conf")
+PARAMETERS = (
+    "master", "appName", "sparkHome", "pyFiles", "environment", "batchSize", "serializer", "conf", "gateway", "jsc",
+    "profiler_cls", "udf_profiler_cls", "memory_profiler_cls",
+)  # fmt: skip
 THREADS_END_WITHIN_S = 5.0
 READERS = ("textFile", "wholeTextFiles", "binaryFiles", "binaryRecords", "pickleFile")
 
@@ -49,7 +53,7 @@ class SparkEngineContext(PySparkContext, Edge):
     def __init__(self, url: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         given = {**dict(zip(PARAMETERS, arguments, strict=False)), **named}
         conf = spark_conf(given.pop("conf", None), url, named_app=given.get("appName") is not None)
-        given = {name: value for name, value in given.items() if value is not None and name != "master"}
+        given = {name: to_spark(value) for name, value in given.items() if value is not None and name != "master"}
         self._made_at = call_site()
         self._thread_properties = SparkProperties(self)
         self._activities = Activities(SystemClock())

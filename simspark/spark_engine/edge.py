@@ -16,14 +16,11 @@ from types import FunctionType, TracebackType
 from typing import Any, ClassVar, cast
 
 import pyspark
-from pyspark.rdd import portable_hash as spark_portable_hash
-from pyspark.storagelevel import StorageLevel as SparkStorageLevel
 
 from simspark.driver.call_site import PACKAGE_DIRECTORY
 from simspark.publib.errors import SimsparkError, SparkLacks
-from simspark.publib.hashing import portable_hash
-from simspark.publib.lineage.storage_level import StorageLevel
 from simspark.spark_engine.failures import translated
+from simspark.spark_engine.values import from_spark, to_spark
 
 _SPARK_DIRECTORY = os.path.dirname(pyspark.__file__) + os.sep
 _INNER = (_SPARK_DIRECTORY, PACKAGE_DIRECTORY)
@@ -33,7 +30,6 @@ _SEEN_AS = _SPARK_DIRECTORY + "simspark_edge.py"
 
 Values = tuple[Any, ...]
 Named = dict[str, Any]
-STORAGE_LEVEL_PARTS = ("useDisk", "useMemory", "useOffHeap", "deserialized", "replication")
 
 
 class Edge:
@@ -121,18 +117,7 @@ def adopt(value: Any) -> Any:
     kind = Edge.adopted.get(type(value))
     if kind is not None:
         value.__class__ = kind
-    elif type(value) is SparkStorageLevel:
-        return StorageLevel(*(getattr(value, name) for name in STORAGE_LEVEL_PARTS))
     elif type(value) is list and value and type(value[0]) in Edge.adopted:
         for each in value:
             adopt(each)
-    return value
-
-
-def to_spark(value: Any) -> Any:
-    """PySpark's twin of one of simspark's values; other values stay as they are."""
-    if value is portable_hash:  # equal functions place keys alike, which saves shuffles
-        return spark_portable_hash
-    if isinstance(value, StorageLevel):
-        return SparkStorageLevel(*(getattr(value, name) for name in STORAGE_LEVEL_PARTS))
-    return value
+    return from_spark(value)

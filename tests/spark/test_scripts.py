@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TEXT = "the cat sat on the mat\nthe dog sat on the cat\n"
 
 STOPPED = """
-from simspark import SparkContext, StorageLevel
+from simspark import BasicProfiler, MarshalSerializer, SparkConf, SparkContext
 with SparkContext(appName="first") as sc:
     rdd = sc.range(3)
     print(sc.appName, rdd.sum())
@@ -26,8 +26,11 @@ for call in (rdd.collect, lambda: sc.parallelize([1])):
         print(type(error).__name__, error)
 with SparkContext("local[1]") as sc:
     print(type(sc) is SparkContext, sc.range(3).sum())
-with SparkContext(appName="third") as sc:
-    print(type(sc) is SparkContext, isinstance(sc, SparkContext), sc.range(3).sum())
+conf = SparkConf().set("spark.python.profile", "true")
+with SparkContext(appName="third", batchSize=2, serializer=MarshalSerializer(), conf=conf,
+                  profiler_cls=BasicProfiler) as sc:
+    print(type(sc) is SparkContext, isinstance(sc, SparkContext), sc.serializer, sc.range(3).sum())
+    sc.show_profiles()
 """
 
 FAILS = """
@@ -107,7 +110,10 @@ def test_contexts_of_both_engines_follow_one_another(run_program, program):
         "ContextStopped This SparkContext was stopped. Make a new one, and its RDDs anew; keep actions inside `with`. "
         "(SS103)"
     )
-    assert done.stdout.splitlines() == ["first 3", stopped, stopped, "True 3", "False True 3"]
+    lines = done.stdout.splitlines()
+    on_spark = "False True BatchedSerializer(MarshalSerializer(), 2) 3"
+    assert lines[:5] == ["first 3", stopped, stopped, "True 3", on_spark]
+    assert any(line.startswith("Profile of RDD<id=") for line in lines)
 
 
 def test_modules_beside_the_script_reach_sparks_workers(run_program, program, spark_master, tmp_path):
