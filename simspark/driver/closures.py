@@ -14,17 +14,25 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, NamedTuple
 
-from simspark.publib.errors import NotSerializable, UserError
+from simspark.publib.errors import NotSerializable, SimsparkError, UserError
 
 PROTOCOL = 5
 TOO_DEEP = (
     "Cannot send the functions of this job: what they hold, or the RDDs' lineage, is nested too deeply to be pickled. "
     "Flatten the values; cut the lineage by saving the rows and reading them again. (SS102)"
 )
-_DEPTH = 8
+_DEPTH = 32
 
 
 def pickle_program(program: Any) -> bytes:
@@ -33,6 +41,7 @@ def pickle_program(program: Any) -> bytes:
         return _dumps(program)
     except Exception as error:
         if isinstance(error, UserError) and not isinstance(error, NotSerializable):
+            error.add_note(_whose(program))
             raise
         if isinstance(error, RecursionError) or "recursion" in str(error):
             raise NotSerializable(TOO_DEEP) from None
@@ -60,32 +69,57 @@ def explain(program: Any, error: BaseException) -> str:
     if culprit is None or not culprit.path:
         subject = "the program" if culprit is None else _describe(culprit.value)
         return f"Cannot send {subject} to the executors: {type(error).__name__}: {error}. (SS102)"
+    why = _own_reason(culprit.value)
+    return f"Cannot send {_place(culprit)} is {_kind(culprit.value)}.{why} {_advice(culprit.value)} (SS102)"
+
+
+def _whose(program: Any) -> str:
+    """Where in the program something is that has its own word on why it cannot travel."""
+    culprit = _search(program, None, (), _DEPTH, set())
+    return f"in {_place(culprit)}" if culprit is not None and culprit.path else ""
+
+
+def _place(culprit: _Culprit) -> str:
     who = "the data of this RDD" if culprit.function is None else _describe(culprit.function)
-    path = " → ".join(culprit.path)
-    return f"Cannot send {who}: {path} is {_kind(culprit.value)}. {_advice(culprit.value)} (SS102)"
+    return f"{who}: {' → '.join(culprit.path)}"
 
 
-def _fails(value: Any) -> bool:
+def _error_of(value: Any) -> Exception | None:
     try:
         _dumps(value)
-    except Exception:
-        return True
-    return False
+    except Exception as error:
+        return error
+    return None
+
+
+def _own_reason(value: Any) -> str:
+    """What the value's own code says, if it is that which fails."""
+    error = _error_of(value)
+    if error is None or isinstance(error, SimsparkError) or "pickle" in str(error):
+        return ""
+    return f" Pickling it raises {type(error).__name__}: {str(error)[:200]}."
 
 
 def _search(value: Any, function: Any, path: tuple[str, ...], depth: int, seen: set[int]) -> _Culprit | None:
     """The first thing below ``value`` that cannot be pickled and holds nothing else that cannot."""
-    if id(value) in seen or not _fails(value):
+    if id(value) in seen or _error_of(value) is None:
         return None
     seen.add(id(value))
-    if function is None and isinstance(value, (FunctionType, MethodType, partial)):
+    if function is None and _is_users_function(value):
         function, path = value, ()
     if depth and not _is_ours(value):
         for step, part in _parts(value):
-            found = _search(part, function, (*path, step) if step else path, depth - 1, seen)
+            found = _search(part, function, (*path, step) if step else path, depth - bool(step), seen)
             if found is not None:
                 return found
     return _Culprit(function, path, value)
+
+
+def _is_users_function(value: Any) -> bool:
+    """Whether it is what the user gave to an operation: also an object that can be called."""
+    if isinstance(value, (FunctionType, MethodType, partial)):
+        return True
+    return callable(value) and not isinstance(value, type) and not type(value).__module__.startswith("simspark.")
 
 
 def _is_ours(value: Any) -> bool:
@@ -100,11 +134,15 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from _function_parts(value)
     elif isinstance(value, partial):
         yield "its function", value.func
-        for item in (*value.args, *value.keywords.values()):
+        for item in value.args:
             yield "one of its arguments", item
+        for name, item in value.keywords.items():
+            yield f"its argument {name!r}", item
     elif isinstance(value, MethodType):
-        yield f"its object (a {type(value.__self__).__name__})", value.__self__
+        yield f"its object ({_with_article(type(value.__self__).__name__)})", value.__self__
         yield "", value.__func__
+    elif isinstance(value, type):
+        yield from _class_parts(value)
     elif isinstance(value, (list, tuple, set, frozenset)):
         own = hasattr(value, "_fields") and type(value).__module__.startswith("simspark.")
         for index, item in enumerate(value):
@@ -126,9 +164,9 @@ def _function_parts(function: FunctionType) -> Iterator[tuple[str, Any]]:
     for name in global_names(function.__code__):
         if name in function.__globals__ and not isinstance(function.__globals__[name], ModuleType):
             yield f"its variable {name!r}", function.__globals__[name]
-    for item in function.__defaults__ or ():
-        yield "a default of its arguments", item
-    for name, item in (function.__kwdefaults__ or {}).items():
+    code, defaults = function.__code__, function.__defaults__ or ()
+    named = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+    for name, item in (*zip(named, defaults, strict=False), *(function.__kwdefaults__ or {}).items()):
         yield f"the default of its argument {name!r}", item
     for name, item in function.__dict__.items():
         yield f"its attribute {name!r}", item
@@ -144,7 +182,7 @@ def global_names(code: CodeType) -> Iterator[str]:
 
 def is_by_reference(value: FunctionType | type) -> bool:
     """Whether a function or class travels by its name, because executors can import it."""
-    if value.__module__ in (None, "__main__"):
+    if not isinstance(value.__module__, str) or value.__module__ == "__main__":
         return False
     found: Any = sys.modules.get(value.__module__)
     for name in value.__qualname__.split("."):
@@ -160,7 +198,32 @@ def _object_parts(value: Any) -> Iterator[tuple[str, Any]]:
             part = getattr(value, name)
         except AttributeError:
             continue
-        yield "" if ours else f"its attribute {name!r}", part
+        yield "" if ours else f"its attribute {_as_written(name, type(value))!r}", part
+    if not ours and not is_by_reference(type(value)):
+        yield "its class", type(value)
+
+
+def _class_parts(kind: type) -> Iterator[tuple[str, Any]]:
+    """What a class that travels by value brings along."""
+    if is_by_reference(kind):
+        return
+    for base in kind.__bases__:
+        yield f"its base {base.__name__}", base
+    for name, item in vars(kind).items():
+        if isinstance(item, (GetSetDescriptorType, MemberDescriptorType)):
+            continue
+        inner = item.__func__ if isinstance(item, (staticmethod, classmethod)) else item
+        inner = inner.fget if isinstance(inner, property) else inner
+        yield f"its {'method' if isinstance(inner, FunctionType) else 'attribute'} {name!r}", inner
+
+
+def _as_written(name: str, kind: type) -> str:
+    """The name of an attribute as its class's code has it: "__lock", not "_Model__lock"."""
+    for each in kind.__mro__:
+        private = f"_{each.__name__.lstrip('_')}__"
+        if name.startswith(private):
+            return name[len(private) - 2 :]
+    return name
 
 
 def slot_names(kind: type) -> tuple[str, ...]:
@@ -190,6 +253,10 @@ def _kind(value: Any) -> str:
         return "an RDD"
     if name.startswith("the "):
         return name
+    return _with_article(name)
+
+
+def _with_article(name: str) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
