@@ -74,6 +74,8 @@ class DriverSettings(NamedTuple):
     python_files: str
     ship_modules: bool
     ship_max_bytes: int
+    checkpoint_dir: str
+    clean_checkpoints: bool
     retained_jobs: int
     retained_stages: int
     profile: bool
@@ -206,6 +208,9 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.simspark.ship.localModules", "ship_modules", _FLAG, "true",
      "Send the program's own modules, those beside its script, to executors that lack them."),
     ("spark.simspark.ship.maxSize", "ship_max_bytes", _SIZE, "32m", "Largest size of the program's own modules."),
+    ("spark.checkpoint.dir", "checkpoint_dir", _TEXT, "", "Where setCheckpointDir() is not called: its directory."),
+    ("spark.cleaner.referenceTracking.cleanCheckpoints", "clean_checkpoints", _FLAG, "false",
+     "Remove the files of a checkpoint when nothing of the program refers to its RDD any more."),
     ("spark.ui.retainedJobs", "retained_jobs", _COUNT, "1000", "Jobs that statusTracker() remembers."),
     ("spark.ui.retainedStages", "retained_stages", _COUNT, "1000", "Stages that statusTracker() remembers."),
     ("spark.python.profile", "profile", _FLAG, "false", "Profile the Python functions of all tasks."),

@@ -80,6 +80,7 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
             settings = driver_settings(self._conf)
             self._thread_properties = ThreadProperties()
             self._application = Application(master_url, settings, settings.app_name)
+            self._checkpoints.clean = settings.clean_checkpoints
             self._conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", self.startTime)
             self._made_at = call_site()
             self._keep_arguments(serializer, batchSize)
@@ -88,6 +89,8 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         atexit.register(self.stop)
         try:
             self._share_first(pyFiles or (), settings)
+            if settings.checkpoint_dir:
+                self.setCheckpointDir(settings.checkpoint_dir)
         except BaseException:
             self.stop()
             raise
@@ -209,7 +212,8 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         application = self._running()
         compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation,
                                finish=self._finish(), pickle=application.pickle)
-        return application.prepare(compiled, operation, str(call_site()), self.local_properties())
+        prepared = application.prepare(compiled, operation, str(call_site()), self.local_properties())
+        return self._checkpoints.then(prepared, node)
 
     def local_properties(self) -> dict[str, str]:
         """See driver.engine."""

@@ -2,8 +2,9 @@
 """Lineage: what an RDD is computed from.
 
 A node answers five questions: how many partitions, how one is computed (``source`` and ``split``), what it depends on,
-how its keys are partitioned, and where a partition is best computed. It never changes, but for two marks that
-the user may set later: the storage level and the name. Nodes stay in the driver: ``stages`` compiles them.
+how its keys are partitioned, and where a partition is best computed. It never changes, but for marks that
+the user may set later: the storage level, the name, and that its rows are to be saved. Once they are, the node is
+``cut``: it is read from what was saved, and its lineage forgotten. Nodes stay in the driver: ``stages`` compiles them.
 
 ``source`` and ``split`` take the inputs that the dependencies give, in their order: sources of rows, and functions
 from a partition's index in that input to its split there.
@@ -11,6 +12,7 @@ from a partition's index in that input to its split there.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -28,12 +30,19 @@ if TYPE_CHECKING:
 
 Splits = Callable[[int], Any]
 
+RELIABLE = "reliable"
+LOCAL = "local"
+
+LINEAGE = threading.RLock()
+"""Held while lineage is compiled, and while it is cut."""
+
 
 class Node:
     """One RDD of the lineage."""
 
     __slots__ = (
-        "cached", "dependencies", "id", "level", "name", "operation", "partitioner", "partitions", "site",
+        "cached", "checkpoint", "dependencies", "id", "level", "name", "operation", "partitioner", "partitions",
+        "saved", "site",
     )  # fmt: skip
 
     def __init__(self, number: int, operation: str, site: CallSite, partitions: int,
@@ -47,6 +56,18 @@ class Node:
         self.level: StorageLevel | None = None
         self.cached: Lifeline | None = None
         self.name: str | None = None
+        self.checkpoint = ""
+        self.saved: Node | None = None
+
+    def cut(self, saved: Node) -> None:
+        """Read the rows from ``saved`` from now on, and forget what they were computed from."""
+        with LINEAGE:
+            self.saved = saved
+            self.dependencies = (OneToOne(saved),)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what only computing the rows needs. Splits that running jobs may ask for stay."""
 
     def source(self, inputs: Sequence[Source]) -> Source:
         """Where a task gets the rows of its partition."""
@@ -104,6 +125,9 @@ class StepsNode(Node):
         super().__init__(number, operation, site, parent.partitions, (OneToOne(parent),), partitioner)
         self.parent = parent
         self.step = step
+
+    def _forget(self) -> None:
+        del self.parent, self.step
 
     def source(self, inputs: Sequence[Source]) -> Source:
         """The parent's rows after the step."""

@@ -3,7 +3,7 @@
 A stage is everything between shuffles: its source is built from the nodes below it, with runs of narrow steps merged
 into one, so that neither a lineage ten thousand steps deep nor a union of unions nests. Walks keep their own stack: no
 lineage meets Python's recursion limit here. A shuffle's stage has its number for life; its program is pickled once,
-and again only when what is cached on its way has changed.
+and again only when what is cached or checkpointed on its way has changed. A node whose rows are saved is them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any, NamedTuple, Protocol
 
 from simspark.driver.closures import pickle_program
 from simspark.driver.dependency import OneToOne, ShuffleDependency
-from simspark.driver.node import DataNode, Node, Splits, StepsNode, UnionNode
+from simspark.driver.node import LINEAGE, DataNode, Node, Splits, StepsNode, UnionNode
 from simspark.driver.scheduling import StageSpec
 from simspark.publib.lineage.program import Program, Steps
 from simspark.publib.lineage.sources import CachedSource
 from simspark.publib.lineage.task import Sink, Source
 
 NO_SHUFFLE = -1
+_SAVED = -1
 Pickle = Callable[[Program], bytes]
 Made = Callable[[Program, int], bytes]
 Finish = Callable[[Program, int], Program]
@@ -69,11 +70,11 @@ class _Body(NamedTuple):
 
 
 class _Stage(NamedTuple):
-    """A stage before it is pickled."""
+    """A stage before it is pickled. ``kept``: the nodes whose rows are cached or saved."""
 
     body: _Body
     parents: tuple[ShuffleDependency, ...]
-    cached: tuple[tuple[int, int], ...]
+    kept: tuple[tuple[int, int], ...]
     operations: tuple[Operation, ...]
 
 
@@ -88,8 +89,9 @@ def compile_job(node: Node, sink: Sink, *, next_stage: Callable[[], int], name: 
     def made(program: Program, rdd: int) -> bytes:
         return pickle(finished(program, rdd))
 
-    last = _stage(node)
-    shuffles, stages = _shuffles_below(last)
+    with LINEAGE:
+        last = _stage(node)
+        shuffles, stages = _shuffles_below(last)
     number = next_stage()
     specs = [_spec(shuffle.stage, shuffle, stages[shuffle], shuffle.node) for shuffle in shuffles]
     specs.append(_spec(number, None, last, node, name))
@@ -118,9 +120,9 @@ def _spec(number: int, shuffle: ShuffleDependency | None, stage: _Stage, node: N
 
 def _shuffle_program(shuffle: ShuffleDependency, stage: _Stage, made: Made) -> Callable[[], bytes]:
     def pickled() -> bytes:
-        if shuffle.program is None or shuffle.program[0] != stage.cached:
+        if shuffle.program is None or shuffle.program[0] != stage.kept:
             program = Program(stage.body.source, shuffle.sink)
-            shuffle.program = (stage.cached, made(program, shuffle.node.id))
+            shuffle.program = (stage.kept, made(program, shuffle.node.id))
         return shuffle.program[1]
 
     return pickled
@@ -162,7 +164,7 @@ def _shuffles_below(last: _Stage) -> tuple[list[ShuffleDependency], dict[Shuffle
 def _stage(root: Node) -> _Stage:
     bodies: dict[Node, _Body] = {}
     parents: dict[ShuffleDependency, None] = {}
-    cached: list[tuple[int, int]] = []
+    kept: list[tuple[int, int]] = []
     operations: list[Operation] = []
     stack = [root]
     while stack:
@@ -180,8 +182,10 @@ def _stage(root: Node) -> _Stage:
         parents.update(dict.fromkeys(view.shuffles()))
         operations.extend(view.operations())
         if node.level is not None:
-            cached.append((node.id, node.level.code))
-    return _Stage(bodies[root], tuple(parents), tuple(cached), tuple(operations))
+            kept.append((node.id, node.level.code))
+        if node.saved is not None:
+            kept.append((node.id, _SAVED))
+    return _Stage(bodies[root], tuple(parents), tuple(kept), tuple(operations))
 
 
 class _View:
@@ -192,7 +196,7 @@ class _View:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._steps, self._bottom = _steps_down(node)
-        self._leaves = _leaves(node) if isinstance(node, UnionNode) else None
+        self._leaves = _leaves(node) if isinstance(node, UnionNode) and node.saved is None else None
 
     def below(self) -> list[Node]:
         """The nodes whose rows this one is made of, in the same stage."""
@@ -227,18 +231,21 @@ class _View:
             source, splits = _flat_union(self._leaves, bodies)
         else:
             inputs = [_input(dependency, bodies) for dependency in node.dependencies]
-            source = node.source([each.source for each in inputs])
-            splits = _splits(node, [each.splits for each in inputs])
+            source, splits = inputs[0] if node.saved is not None else _computed(node, inputs)
         if node.level is not None:
             source = CachedSource(node.id, node.level.code, source)
         return _Body(source, splits)
 
 
+def _computed(node: Node, inputs: list[_Body]) -> _Body:
+    return _Body(node.source([each.source for each in inputs]), _splits(node, [each.splits for each in inputs]))
+
+
 def _steps_down(node: Node) -> tuple[tuple[Any, ...], Node]:
-    """The steps from the node down to the first that is no step or is cached, in the order of their doing."""
+    """The steps from the node down to the first that is no step, or is cached or saved, in the order of their doing."""
     steps = []
     bottom = node
-    while isinstance(bottom, StepsNode) and (bottom is node or bottom.level is None):
+    while isinstance(bottom, StepsNode) and bottom.saved is None and (bottom is node or bottom.level is None):
         steps.append(bottom.step)
         bottom = bottom.parent
     steps.reverse()
@@ -246,12 +253,12 @@ def _steps_down(node: Node) -> tuple[tuple[Any, ...], Node]:
 
 
 def _leaves(union: UnionNode) -> list[Node]:
-    """What a union of unions is made of, without those in between that are not cached."""
+    """What a union of unions is made of, without those in between that are neither cached nor saved."""
     leaves: list[Node] = []
     stack: list[Node] = [union]
     while stack:
         node = stack.pop()
-        if isinstance(node, UnionNode) and (node is union or node.level is None):
+        if isinstance(node, UnionNode) and node.saved is None and (node is union or node.level is None):
             stack.extend(dependency.node for dependency in reversed(node.dependencies))
         else:
             leaves.append(node)

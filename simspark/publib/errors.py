@@ -6,7 +6,8 @@
     │   ├── NotSerializable       a closure, an RDD or a context cannot travel
     │   ├── ContextStopped        the context is not running
     │   ├── SparkLacks            Apache Spark has nothing of the name
-    │   └── PipeFailed            a program that rows were piped through failed
+    │   ├── PipeFailed            a program that rows were piped through failed
+    │   └── NeedsSpark            only Apache Spark can do it
     ├── ClusterError              this cluster cannot do it now
     │   ├── NoMaster              nobody answers there
     │   ├── AccessRefused         no key, a wrong key, or the key of another role
@@ -77,6 +78,12 @@ class PipeFailed(UserError, RuntimeError):
     """A program that rows were piped through ended with an error code."""
 
     code = "SS105"
+
+
+class NeedsSpark(UserError, NotImplementedError):
+    """Only Apache Spark can do it: the program may run there unchanged."""
+
+    code = "SS106"
 
 
 class ClusterError(SimsparkError):

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from simspark.driver.engine import Following
+from simspark.driver.engine import Following, Prepared
 from simspark.driver.files import DriverFiles
 from simspark.driver.job_control import JobControl, ThreadProperties
 from simspark.driver.node import Node
 from simspark.driver.rdd.file_sources import FileSources
+from simspark.driver.rdd.hadoop import HadoopSources
 from simspark.driver.shared_files import SharedFiles
 from simspark.driver.shipping import Shipping
 from simspark.driver.stages import CompiledJob, compile_job
@@ -122,7 +123,7 @@ class StartedHere:
         return KeyboardInterrupt()
 
 
-class HereContext(FileSources, JobControl, Shipping):
+class HereContext(FileSources, HadoopSources, JobControl, Shipping):
     """Runs compiled stages one task after another, in this thread."""
 
     def __init__(self, directory: str) -> None:
@@ -177,9 +178,9 @@ class HereContext(FileSources, JobControl, Shipping):
         wanted = range(node.partitions) if partitions is None else partitions
         return self.prepare_node(node, sink, operation).start(wanted).wait()
 
-    def prepare_node(self, node: Node, sink: Sink, operation: str) -> PreparedHere:
+    def prepare_node(self, node: Node, sink: Sink, operation: str) -> Prepared:
         job = compile_job(node, sink, next_stage=lambda: self.next_id("stage"), name=operation)
-        return PreparedHere(self, job, operation)
+        return self._checkpoints.then(PreparedHere(self, job, operation), node)
 
     def local_properties(self) -> dict[str, str]:
         return dict(self._thread_properties.values)

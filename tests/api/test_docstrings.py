@@ -11,13 +11,16 @@ import pytest
 
 from simspark import RDD, FutureAction, SparkConf, SparkFiles, StatCounter, StatusTracker
 from simspark.driver.job_control import JobControl
+from simspark.driver.rdd.checkpoint_directories import CheckpointDirectories
 from simspark.driver.rdd.file_sources import FileSources
+from simspark.driver.rdd.hadoop import HadoopSources
 from simspark.driver.rdd.sources import Sources
 from simspark.driver.shipping import Shipping
 from simspark.publib.lineage.bounded_float import BoundedFloat
 
 OWNERS = (
-    RDD, Sources, FileSources, JobControl, Shipping, FutureAction, StatusTracker, SparkConf, SparkFiles, StatCounter,
+    RDD, Sources, CheckpointDirectories, FileSources, HadoopSources, JobControl, Shipping, FutureAction, StatusTracker,
+    SparkConf, SparkFiles, StatCounter,
     BoundedFloat,
 )  # fmt: skip
 EXAMPLES = [

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from simspark.driver.call_site import call_site
 from simspark.driver.node import DataNode
+from simspark.driver.rdd.checkpoint_directories import CheckpointDirectories
 from simspark.driver.rdd.core import RDD
-from simspark.driver.rdd.sources import Sources
 from simspark.driver.user_errors import action
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Path = str | os.PathLike[str]
 Paths = Path | Iterable[Path]
 
 
-class FileSources(Sources):
+class FileSources(CheckpointDirectories):
     """RDDs whose rows are in files.
 
     A path is a file, a directory (its files, but for names that begin with ``_`` or ``.``), a glob with ``* ? [] {}``,

@@ -9,7 +9,7 @@ from simspark.driver.call_site import call_site
 from simspark.driver.dependency import ShuffleDependency
 from simspark.driver.engine import Engine, Prepared
 from simspark.driver.lifeline import Lifeline
-from simspark.driver.node import Node, ShuffledNode, StepsNode
+from simspark.driver.node import LOCAL, Node, ShuffledNode, StepsNode
 from simspark.publib.errors import NotSerializable, UserError
 from simspark.publib.lineage.partitioner import Partitioner
 from simspark.publib.lineage.shuffle_read import ShuffleRead
@@ -168,7 +168,10 @@ class Handle(Generic[T]):
         >>> sc.range(3).getStorageLevel()
         StorageLevel(False, False, False, False, 1)
         """
-        return self._node.level or StorageLevel.NONE
+        level = self._node.level or StorageLevel.NONE
+        if self._node.checkpoint != LOCAL:
+            return level
+        return StorageLevel(True, True, level.useOffHeap, level.deserialized or level == StorageLevel.NONE)
 
     # ── for the other parts of the API ───────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
+from simspark.publib.errors import MissingBlock
 from simspark.publib.lineage.task import SegmentRef, Source, TaskRun
 
 Part = tuple[int, Any]
@@ -116,6 +117,19 @@ class CartesianSource(NamedTuple):
 
         right = Replay(rows_of_part(self.right, split[1], task), task)
         return ((row, other) for row in rows_of_part(self.left, split[0], task) for other in right)
+
+
+class LostSource(NamedTuple):
+    """What is behind the kept partitions of a local checkpoint: nothing, its lineage is forgotten. Split: None."""
+
+    rdd_id: int
+
+    def rows(self, split: None, task: TaskRun) -> Iterator[Any]:
+        """Raise MissingBlock."""
+        raise MissingBlock(
+            f"Partition {task.partition} of RDD {self.rdd_id} is lost: it was checkpointed locally, on a worker that "
+            "is gone or whose disk failed, and its lineage is forgotten. Where workers may end: checkpoint(). (SS401)"
+        )
 
 
 class CachedSource(NamedTuple):

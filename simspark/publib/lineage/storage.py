@@ -111,6 +111,11 @@ def _without_scheme(path: str) -> str:
     return path.removeprefix("file:") if path.startswith("file:/") else path
 
 
+def shown(path: str) -> str:
+    """A settled path as Spark shows it: with its scheme."""
+    return path if is_url(path) else f"file:{path}"
+
+
 def below(directory: str, name: str) -> str:
     """The path of ``name`` in a directory."""
     return f"{directory.rstrip('/')}/{name}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
 from simspark.publib.lineage.compression import codec_of, opened
-from simspark.publib.lineage.storage import Status, is_url
+from simspark.publib.lineage.storage import Status, shown
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.lineage.text_files import BLOCK_BYTES, cuts
 
@@ -71,7 +71,7 @@ class WholeFileSource(NamedTuple):
         return map(self._row, split)
 
     def _row(self, path: str) -> tuple[Any, Any]:
-        key = path if is_url(path) else f"file:{path}"
+        key = shown(path)
         if not self.as_text:
             return key, _content(path, "")
         text = _content(path, codec_of(path)).decode("utf-8", "replace")
