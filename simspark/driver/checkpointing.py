@@ -2,7 +2,7 @@
 
 As in Spark: the nearest marked RDDs below the action's are saved, not those that only they stand on. Rows of a
 reliable checkpoint are pickle files in the checkpoint directory, which every machine must see; those of a local one are
-files of the workers, kept as cached partitions are, which end with their worker.
+files of the workers, as cached partitions on disk are, and end with their worker.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simspark.driver.call_site import CallSite
-from simspark.driver.dependency import OneToOne
 from simspark.driver.engine import Engine, Prepared, Started
 from simspark.driver.lifeline import Lifeline
-from simspark.driver.node import LINEAGE, LOCAL, DataNode, Node, Splits
+from simspark.driver.node import LINEAGE, LOCAL, DataNode, Node
 from simspark.publib.errors import StorageFault
-from simspark.publib.lineage.storage_level import StorageLevel
 from simspark.publib.lineage.task import Source
 
 
@@ -31,23 +29,10 @@ class SavedNode(DataNode):
         super().__init__(number, operation, site, source, splits, (), files)
         self.path = path
 
-
-class _KeptNode(Node):
-    """Another RDD's rows on their way to the workers' files."""
-
-    __slots__ = ()
-
-    def __init__(self, number: int, node: Node) -> None:
-        super().__init__(number, "localCheckpoint", node.site, node.partitions, (OneToOne(node),))
-        self.level = StorageLevel.DISK_ONLY
-
-    def source(self, inputs: Sequence[Source]) -> Source:
-        """The same rows."""
-        return inputs[0]
-
-    def split(self, partition: int, inputs: Sequence[Splits]) -> Any:
-        """The same partition."""
-        return inputs[0](partition)
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is in files of workers."""
+        return super().is_kept or not self.path
 
 
 class Checkpoints:
@@ -130,17 +115,13 @@ class Checkpoints:
         self._dropped.append(number)
 
     def _saved_locally(self, node: Node) -> Node:
-        from simspark.publib.lineage.sinks import Count, ResultSink
-        from simspark.publib.lineage.sources import LostSource
+        from simspark.publib.lineage.sinks import KeepSink
+        from simspark.publib.lineage.sources import KeptSource
 
         number = self._engine.next_id("rdd")
-        lifeline = Lifeline(self._engine.forget, "cached", number)
-        self._engine.run_node(_KeptNode(number, node), ResultSink(Count(), "localCheckpoint"), None, "localCheckpoint")
-        splits = [None] * node.partitions
-        saved = SavedNode(number, "localCheckpoint", node.site, LostSource(node.id), splits)
-        saved.level = StorageLevel.DISK_ONLY
-        saved.cached = lifeline
-        return saved
+        files = Lifeline(self._engine.forget, "cached", number)
+        kept = self._engine.run_node(node, KeepSink(number), None, "localCheckpoint")
+        return SavedNode(number, "localCheckpoint", node.site, KeptSource(node.id), kept, "", files)
 
 
 def _marked_below(root: Node) -> Iterator[Node]:

@@ -69,6 +69,11 @@ class Node:
     def _forget(self) -> None:
         """Let go of what only computing the rows needs. Splits that running jobs may ask for stay."""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the scheduler may know of partitions of it, and where they are."""
+        return self.level is not None
+
     def source(self, inputs: Sequence[Source]) -> Source:
         """Where a task gets the rows of its partition."""
         raise NotImplementedError

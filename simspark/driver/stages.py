@@ -313,7 +313,7 @@ def _in_place(root: Node) -> Iterator[Node]:
 
 
 def _cached_in_place(root: Node) -> Iterator[int]:
-    return (node.id for node in _in_place(root) if node.level is not None)
+    return (node.id for node in _in_place(root) if node.is_kept)
 
 
 def _places(root: Node) -> dict[int, tuple[str, ...]]:

@@ -59,6 +59,8 @@ class Files:
     def create(self, name: str) -> SegmentWriter:
         return SegmentWriter(os.path.join(self.directory, name))
 
+    owner = "here"
+
     def scratch(self) -> str:
         return os.path.join(self.directory, f"scratch-{next(self._scratch)}")
 

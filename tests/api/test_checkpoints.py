@@ -14,7 +14,7 @@ from simspark import RDD, SparkConf, SparkContext, StorageLevel
 from simspark.driver.node import Node
 from simspark.driver.rdd.hadoop import HadoopFormats, HadoopSources
 from simspark.driver.stages import compile_job
-from simspark.publib.errors import MissingBlock, NeedsSpark, StorageFault, UserError
+from simspark.publib.errors import FetchFailed, NeedsSpark, StorageFault, UserError
 from simspark.publib.lineage.sinks import Collect, ResultSink
 
 from .conftest import HereContext
@@ -218,12 +218,16 @@ def test_of_both_kinds_the_local_one_wins(saving: Any) -> None:
         assert (rdd.isCheckpointed(), rdd.isLocallyCheckpointed(), rdd.getCheckpointFile()) == (True, True, None)
 
 
+def kept_files(here: HereContext) -> list[Path]:
+    return sorted(Path(here.files.directory).glob("cache-*"))
+
+
 def test_a_lost_local_checkpoint_fails_the_job_with_its_cause(here: HereContext) -> None:
     rdd = here.range(4, numSlices=2).map(str)
     rdd.localCheckpoint()
     rdd.count()
-    here.cache.kept.clear()
-    with pytest.raises(MissingBlock, match=rf"Partition 0 of RDD {rdd.id()} is lost: it was checkpointed locally"):
+    kept_files(here)[0].unlink()
+    with pytest.raises(FetchFailed, match=rf"not there; partition 0 of RDD {rdd.id()} was checkpointed locally,"):
         rdd.collect()
 
 
@@ -231,11 +235,20 @@ def test_a_local_checkpoint_is_forgotten_with_its_rdd(here: HereContext) -> None
     rdd = here.range(4, numSlices=2).map(str)
     rdd.localCheckpoint()
     rdd.count()
-    (kept,) = {number for number, _ in here.cache.kept}
-    assert ("cached", kept) not in here.forgotten
+    (number,) = {int(path.name.split("-")[1]) for path in kept_files(here)}
+    assert ("cached", number) not in here.forgotten
     del rdd
     gc.collect()
-    assert ("cached", kept) in here.forgotten
+    assert ("cached", number) in here.forgotten
+
+
+def test_tasks_go_where_a_local_checkpoint_is(here: HereContext) -> None:
+    rdd = here.range(4, numSlices=2).map(str)
+    rdd.localCheckpoint()
+    rdd.count()
+    (number,) = {int(path.name.split("-")[1]) for path in kept_files(here)}
+    job = compile_job(rdd.map(len)._node, ResultSink(Collect()), next_stage=lambda: 99)
+    assert job.stages[0].rdds == (number,)
 
 
 # ── long programs ────────────────────────────────────────────────────────────────────────────────────────────────────

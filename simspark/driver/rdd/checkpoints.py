@@ -45,7 +45,7 @@ class Checkpoints(Handle[T]):
         """Keep the rows in the workers' files after the next action that computes them, and cut the lineage.
 
         Faster than ``checkpoint``, and of use where lineage grows: but a worker that ends takes its partitions along,
-        and a job that needs them fails with MissingBlock. They are removed with the RDD.
+        and a job that needs them fails with JobFailed. They are removed with the RDD.
 
         >>> squares = sc.parallelize([1, 2, 3], 1).map(lambda x: x * x)
         >>> squares.localCheckpoint()
@@ -53,7 +53,7 @@ class Checkpoints(Handle[T]):
         14
         >>> print(squares.toDebugString().decode())
         (1) map[...] at ... []
-         |  localCheckpoint[...] at ... [Disk Serialized 1x Replicated]
+         |  localCheckpoint[...] at ... []
         """
         self.ctx._checkpoints.mark(self._node, LOCAL)
 

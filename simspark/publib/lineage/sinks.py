@@ -20,7 +20,7 @@ from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
 from simspark.publib.lineage.sorting import Ordering, cut_at_bounds
 from simspark.publib.lineage.spill import estimate_list
 from simspark.publib.lineage.steps import Map, apply_steps
-from simspark.publib.lineage.task import FileSink, MapDone, ResultValue, TaskRun
+from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
 
 BUCKET_WINDOW_ROWS = 4096
 _BATCH_SAMPLES = 8
@@ -175,6 +175,19 @@ class ResultSink(NamedTuple):
     def run(self, rows: Iterator[Any], task: TaskRun) -> ResultValue:
         """Call the function."""
         return ResultValue(self.function(task.partition, rows))
+
+
+class KeepSink(NamedTuple):
+    """Keeps the rows in a file of this machine, as partitions of an RDD that is on disk; the value is where it is."""
+
+    rdd: int
+
+    def run(self, rows: Iterator[Any], task: TaskRun) -> ResultValue:
+        """Write the file; the value is a SegmentRef. Raises StorageFault."""
+        name = f"cache-{self.rdd}-{task.partition}-{task.task_id}"
+        sizes = _committed(task, name, lambda file: [write_rows(file, 0, rows, task.batch_rows)])
+        task.cached_blocks.append((self.rdd, task.partition, name, sizes[0]))
+        return ResultValue(SegmentRef(FileRef(task.data.owner, name), 0))
 
 
 _RANGE_ITERATOR = type(iter(range(0)))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
-from simspark.publib.errors import MissingBlock
+from simspark.publib.errors import FetchFailed
 from simspark.publib.lineage.task import SegmentRef, Source, TaskRun
 
 Part = tuple[int, Any]
@@ -119,17 +119,22 @@ class CartesianSource(NamedTuple):
         return ((row, other) for row in rows_of_part(self.left, split[0], task) for other in right)
 
 
-class LostSource(NamedTuple):
-    """What is behind the kept partitions of a local checkpoint: nothing, its lineage is forgotten. Split: None."""
+class KeptSource(NamedTuple):
+    """Rows that a local checkpoint kept in files of workers. Split: a SegmentRef."""
 
     rdd_id: int
 
-    def rows(self, split: None, task: TaskRun) -> Iterator[Any]:
-        """Raise MissingBlock."""
-        raise MissingBlock(
-            f"Partition {task.partition} of RDD {self.rdd_id} is lost: it was checkpointed locally, on a worker that "
-            "is gone or whose disk failed, and its lineage is forgotten. Where workers may end: checkpoint(). (SS401)"
-        )
+    def rows(self, split: SegmentRef, task: TaskRun) -> Iterator[Any]:
+        """The rows of one partition. Raises FetchFailed: nothing can make them again."""
+        partition = task.partition
+        try:
+            for batch in task.data.read([split]):
+                yield from batch
+        except FetchFailed as error:
+            raise FetchFailed(*split.file, -1, -1, (
+                f"{error.reason}; partition {partition} of RDD {self.rdd_id} was checkpointed locally, and its lineage "
+                "is forgotten: use checkpoint() where workers may end"
+            )) from error  # fmt: skip
 
 
 class CachedSource(NamedTuple):

@@ -64,6 +64,11 @@ class DataPlane(Protocol):
         """A new file of this name in this machine's application directory; there after its commit."""
         ...
 
+    @property
+    def owner(self) -> str:
+        """Who keeps the files that ``create`` makes."""
+        ...
+
     def scratch(self) -> str:
         """A path, not yet used, for a temporary file of this task; removed when the attempt ends."""
         ...

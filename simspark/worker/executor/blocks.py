@@ -82,6 +82,11 @@ class TaskData:
         self._writers.append(writer)
         return writer
 
+    @property
+    def owner(self) -> str:
+        """Who keeps the files that ``create`` makes."""
+        return self._environment.own_name
+
     def scratch(self) -> str:
         """A path, not yet used, for a temporary file of this attempt; removed when it ends."""
         name = f"scratch-{self._task_id}-{len(self._scratch)}"

@@ -35,6 +35,8 @@ class FilesPlane:
     def create(self, name: str) -> SegmentWriter:
         return SegmentWriter(os.path.join(self.directory, name))
 
+    owner = "here"
+
     def scratch(self) -> str:
         self.scratched.append(os.path.join(self.directory, f"scratch-{len(self.scratched)}"))
         return self.scratched[-1]
