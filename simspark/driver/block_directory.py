@@ -123,6 +123,17 @@ class MapOutputs:
                 changed.append(shuffle)
         return changed
 
+    def clear(self, shuffle: int) -> dict[str, list[str]]:
+        """The outputs of a shuffle go, but not what was counted; returns their files' names by worker."""
+        files: dict[str, list[str]] = {}
+        known = self._shuffles.get(shuffle)
+        for index, place in enumerate(known.places if known is not None else ()):
+            if known is not None and place is not NOWHERE:
+                worker, task = place
+                files.setdefault(worker, []).append(f"shuffle-{shuffle}-{index}-{task}")
+                known.remove(index)
+        return files
+
     def forget(self, shuffle: int) -> bool:
         """Nobody reads the shuffle any more; False when it was not known."""
         return self._shuffles.pop(shuffle, None) is not None

@@ -245,6 +245,10 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         """See driver.engine."""
         self._running().accumulators[accumulator.aid] = accumulator
 
+    def clean_shuffles(self, shuffles: Sequence[int], blocking: bool) -> None:
+        """See driver.engine."""
+        self._running().engine.clean_shuffles(shuffles, blocking)
+
     def forget(self, kind: str, number: int) -> None:
         """See driver.engine."""
         self._application.engine.forget(kind, number)

@@ -172,6 +172,8 @@ class SchedulerCore:
                 self._outcomes.unpersist(rdd)
             case scheduling.ForgetShuffle(shuffle):
                 self._dag.forget(shuffle)
+            case scheduling.CleanShuffle(shuffle):
+                self._dag.clean(shuffle)
             case _:
                 raise InternalError(f"the scheduler has no handler for {type(event).__name__}")
 

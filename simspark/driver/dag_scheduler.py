@@ -36,6 +36,7 @@ from simspark.publib.wire.messages import FetchFault, TaskReport
 
 OUTCOMES = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "cancelled"}
 PAUSE = "pause"
+FILES_IN_A_MESSAGE = 1000
 
 
 class Stage:
@@ -92,6 +93,7 @@ class DagScheduler:
         self._jobs: dict[int, Job] = {}
         self._makers: dict[int, Stage] = {}
         self._forgotten: dict[int, None] = {}
+        self._to_clean: dict[int, None] = {}
         self._dirty = False
         self.outcomes: TaskOutcomes
 
@@ -282,6 +284,8 @@ class DagScheduler:
             del self._makers[shuffle]
             if shuffle in self._forgotten:
                 self.forget(shuffle)
+            elif shuffle in self._to_clean:
+                self.clean(shuffle)
 
     def _close(self, stage: Stage, outcome: str, reason: str) -> None:
         tasks = stage.tasks
@@ -389,8 +393,22 @@ class DagScheduler:
             self._forgotten[shuffle] = None
             return
         self._forgotten.pop(shuffle, None)
+        self._to_clean.pop(shuffle, None)
         if self._outputs.forget(shuffle):
             self._turn.add(DropFiles("", (f"shuffle-{shuffle}-",), (), (shuffle,)))
+
+    def clean(self, shuffle: int) -> None:
+        """The outputs of a shuffle go, once no job names it; they are made anew when one does.
+
+        Each file is named: others of the shuffle may be written while the message is on its way.
+        """
+        if shuffle in self._makers:
+            self._to_clean[shuffle] = None
+            return
+        self._to_clean.pop(shuffle, None)
+        for worker, files in self._outputs.clear(shuffle).items():
+            for start in range(0, len(files), FILES_IN_A_MESSAGE):
+                self._turn.add(DropFiles(worker, tuple(files[start : start + FILES_IN_A_MESSAGE])))
 
     def _lost(self, shuffles: Sequence[int]) -> None:
         for shuffle in shuffles:
@@ -432,8 +450,8 @@ class DagScheduler:
         )  # fmt: skip
 
     def statistics(self) -> tuple[int, int, int]:
-        """Jobs, stages that jobs name, shuffles to be forgotten later."""
-        return len(self._jobs), len(self._makers), len(self._forgotten)
+        """Jobs, stages that jobs name, shuffles to be forgotten or cleaned later."""
+        return len(self._jobs), len(self._makers), len(self._forgotten) + len(self._to_clean)
 
 
 def _writer(name: str) -> int:

@@ -119,6 +119,10 @@ class Engine(Protocol):
         """Merge what tasks add to this accumulator, once for each accepted task."""
         ...
 
+    def clean_shuffles(self, shuffles: Sequence[int], blocking: bool) -> None:
+        """Drop the outputs of these as soon as no job needs them; they are made anew for a job that does."""
+        ...
+
     def forget(self, kind: str, number: int) -> None:
         """Nothing refers to this any more: ``kind`` is "shuffle", "data" or "cached" (an RDD's partitions).
 

@@ -160,6 +160,12 @@ class ForgetShuffle(NamedTuple):
     shuffle: int
 
 
+class CleanShuffle(NamedTuple):
+    """The outputs of this shuffle are not needed for now. Lineage may ask for them again, and jobs may read them."""
+
+    shuffle: int
+
+
 # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -100,6 +100,21 @@ class Engine:
     def forget(self, kind: str, number: int) -> None:
         """Something is not needed any more: see ``_drop_forgotten`` for the kinds. For finalizers, too."""
         self._forgotten.append((kind, number))
+
+    def clean_shuffles(self, shuffles: Sequence[int], blocking: bool) -> None:
+        """The outputs of these are not needed for now; ``blocking`` waits until the core knows."""
+        self._forgotten.extend(("outputs", shuffle) for shuffle in shuffles)
+        self.drop_forgotten()
+        if blocking:
+            self._wait_for_loop()
+
+    def _wait_for_loop(self) -> None:
+        done: SimpleQueue[None] = SimpleQueue()
+        self.loop.post(lambda: done.put(None))
+        try:
+            done.get(timeout=ANSWER_S)
+        except Empty:
+            return
 
     def drop_forgotten(self) -> None:
         """Let go now of what is not needed, not at the next job."""
@@ -308,6 +323,8 @@ class Engine:
             match kind:
                 case "shuffle":
                     self.step(scheduling.ForgetShuffle(number))
+                case "outputs":
+                    self.step(scheduling.CleanShuffle(number))
                 case "cached":
                     self.step(scheduling.Unpersist(number))
                 case "data":

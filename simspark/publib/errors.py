@@ -37,6 +37,8 @@ A user function that raises is not in the tree: its own exception type arrives i
 
 from __future__ import annotations
 
+from _pickle import PicklingError  # which is pickle's, without what pickle imports
+
 
 class SimsparkError(Exception):
     """Any error of simspark's own. ``code`` is stable and leads to docs/errors.md."""
@@ -56,8 +58,8 @@ class ConfigError(UserError, ValueError):
     code = "SS101"
 
 
-class NotSerializable(UserError, TypeError):
-    """A closure, an RDD or a context cannot travel to the executors."""
+class NotSerializable(UserError, TypeError, PicklingError):
+    """A closure, a broadcast's value, an RDD or a context cannot travel to the executors."""
 
     code = "SS102"
 

@@ -167,6 +167,10 @@ class HereContext(FileSources, HadoopSources, JobControl, Shipping):
     def add_accumulator(self, accumulator: Accumulator[Any]) -> None:
         self.accumulators[accumulator.aid] = accumulator
 
+    def clean_shuffles(self, shuffles: Sequence[int], blocking: bool) -> None:
+        for shuffle in shuffles:
+            self.files.outputs.pop(shuffle, None)
+
     def forget(self, kind: str, number: int) -> None:
         self.forgotten.append((kind, number))
 

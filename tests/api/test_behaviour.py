@@ -59,6 +59,27 @@ def test_shuffle_is_done_once_for_many_actions(here: HereContext) -> None:
     assert len(here.stages_run) == before + 1
 
 
+def test_cleaned_shuffles_are_done_again_when_needed(here: HereContext) -> None:
+    counted = here.parallelize([(1, 1), (1, 2)], 2).reduceByKey(lambda a, b: a + b, 1)
+    assert counted.collect() == [(1, 3)]
+    counted.map(str).cleanShuffleDependencies(blocking=True)
+    before = len(here.stages_run)
+    assert counted.collect() == [(1, 3)]
+    assert len(here.stages_run) == before + 3
+
+
+def test_shuffles_below_what_is_persisted_are_not_cleaned(here: HereContext) -> None:
+    below = here.parallelize([(1, 1), (2, 2)], 2).reduceByKey(max)
+    above = below.map(lambda pair: (pair[1], pair[0])).cache().groupByKey()
+    assert above.count() == 2
+    assert len(here.files.outputs) == 2
+    above.cleanShuffleDependencies()
+    assert len(here.files.outputs) == 1
+    below.map(str).union(below.map(repr)).cleanShuffleDependencies()
+    assert here.files.outputs == {}
+    here.emptyRDD().cleanShuffleDependencies()
+
+
 def test_cached_partitions_are_computed_once(here: HereContext) -> None:
     cached = here.parallelize(range(4), 2).map(str).cache()
     assert cached.map(len).sum() == 4

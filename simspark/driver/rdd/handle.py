@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from simspark.driver.call_site import call_site
@@ -153,6 +153,21 @@ class Handle(Generic[T]):
         self._node.cached = None
         return self._self()
 
+    def cleanShuffleDependencies(self, blocking: bool = False) -> None:
+        """Drop the files of the shuffles that it is made of, down to ancestors that are persisted.
+
+        They are computed again when something needs them. A job that runs and reads them keeps them until it ends.
+        ``blocking`` waits until the driver has dropped them; workers remove the files soon after.
+
+        >>> counted = sc.parallelize([("a", 1), ("a", 2)]).reduceByKey(lambda a, b: a + b)
+        >>> counted.collect()
+        [('a', 3)]
+        >>> counted.cleanShuffleDependencies()
+        >>> counted.collect()
+        [('a', 3)]
+        """
+        self.ctx.clean_shuffles(list(_shuffles_below(self._node)), blocking)
+
     @property
     def is_cached(self) -> bool:
         """Whether it has a storage level.
@@ -230,3 +245,16 @@ class Handle(Generic[T]):
         """The same, pickled and not yet begun."""
         sink = ResultSink(cast(Any, function), operation, str(call_site()))
         return self.ctx.prepare_node(self._node, sink, operation)
+
+
+def _shuffles_below(root: Node) -> Iterator[int]:
+    """The shuffles that a node is made of, not looking below what is persisted."""
+    seen = {root}
+    todo = [root]
+    while todo:
+        for dependency in todo.pop().dependencies:
+            if isinstance(dependency, ShuffleDependency):
+                yield dependency.shuffle
+            if dependency.node not in seen and dependency.node.level is None:
+                seen.add(dependency.node)
+                todo.append(dependency.node)

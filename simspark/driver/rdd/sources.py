@@ -15,7 +15,7 @@ from simspark.driver.node import DataNode, Node
 from simspark.driver.rdd.core import RDD
 from simspark.driver.rdd.narrow import union_node
 from simspark.driver.user_errors import action
-from simspark.publib.errors import NotSerializable
+from simspark.publib.errors import NotSerializable, SimsparkError
 from simspark.publib.lineage.shared import Accumulator, AccumulatorParam, Broadcast, accumulator_param_for
 from simspark.publib.lineage.sinks import ResultSink
 from simspark.publib.lineage.sources import RangeSource, SliceSource
@@ -77,6 +77,10 @@ class Sources:
 
     @abstractmethod
     def add_accumulator(self, accumulator: Accumulator[Any]) -> None:
+        """See driver.engine."""
+
+    @abstractmethod
+    def clean_shuffles(self, shuffles: Sequence[int], blocking: bool) -> None:
         """See driver.engine."""
 
     @abstractmethod
@@ -175,7 +179,15 @@ class Sources:
                 "Cannot broadcast an RDD or a context: collect() the RDD and broadcast the result. (SS102)"
             )
         number = self.next_id("broadcast")
-        return Broadcast(number, self.put_broadcast(number, value), value, self)
+        try:
+            pieces = self.put_broadcast(number, value)
+        except (SimsparkError, OSError):
+            raise
+        except Exception as error:
+            raise NotSerializable(
+                f"Could not serialize broadcast: {type(error).__name__}: {error}. (SS102)"
+            ) from error
+        return Broadcast(number, pieces, value, self)
 
     def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """Make a sum that tasks add to and only the driver reads; numbers need no ``accum_param``.

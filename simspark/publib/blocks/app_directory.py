@@ -86,16 +86,18 @@ def remove_matching(directory: str, prefixes: tuple[str, ...]) -> int:
     """
     if not prefixes:
         return 0
+    numbered = {prefix for prefix in prefixes if prefix[-1:].isdigit()}
+    others = tuple(prefix for prefix in prefixes if prefix not in numbered)
     removed = 0
     for name in os.listdir(directory):
-        if name != OWNER_FILE and any(_starts(name, prefix) for prefix in prefixes):
+        if name != OWNER_FILE and (name.startswith(others) or not numbered.isdisjoint(_up_to_numbers(name))):
             removed += _unlink(os.path.join(directory, name))
     return removed
 
 
-def _starts(name: str, prefix: str) -> bool:
-    cut_number = prefix[-1:].isdigit() and name[len(prefix) : len(prefix) + 1].isdigit()
-    return name.startswith(prefix) and not cut_number
+def _up_to_numbers(name: str) -> list[str]:
+    """The name up to the end of each number in it."""
+    return [name[:at] for at in range(1, len(name) + 1) if name[at - 1].isdigit() and not name[at : at + 1].isdigit()]
 
 
 def remove_tree(path: str) -> None:

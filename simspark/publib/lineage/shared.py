@@ -7,7 +7,7 @@ A task runs in one thread from its start to its end, so "the task that runs here
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, Generic, Protocol, TypeVar
 
@@ -165,12 +165,12 @@ class Broadcast(Generic[T]):
     def unpersist(self, blocking: bool = False) -> None:
         """Drop the copies on executors; a task that needs the value again fetches it again. Driver only."""
         self._refuse_if_destroyed("unpersisted")
-        self._driver_side("unpersist").unpersist_broadcast(self.id, blocking)
+        self._driver_side("unpersisted").unpersist_broadcast(self.id, blocking)
 
     def destroy(self, blocking: bool = False) -> None:
         """Drop the value everywhere, for good. Driver only."""
         self._refuse_if_destroyed("destroyed again")
-        self._driver_side("destroy").destroy_broadcast(self.id, blocking)
+        self._driver_side("destroyed").destroy_broadcast(self.id, blocking)
         self._destroyed = True
         self._value = None
 
@@ -213,7 +213,7 @@ class Broadcast(Generic[T]):
 
     def _driver_side(self, operation: str) -> BroadcastOwner:
         if self._owner is None:
-            raise UserError(f"a task cannot {operation} a broadcast; only the driver can")
+            raise RuntimeError(f"Broadcast can only be {operation} in driver.")
         return self._owner
 
     def _refuse_if_destroyed(self, use: str) -> None:
@@ -276,7 +276,7 @@ def accumulator_param_for(value: Any) -> AccumulatorParam[Any]:
                         (complex, COMPLEX_ACCUMULATOR_PARAM)):
         if isinstance(value, kind):
             return param
-    raise TypeError(f"no default accumulator param for type {type(value)}: pass an AccumulatorParam")
+    raise TypeError(f"No default accumulator param for type {type(value)}: pass accum_param, an AccumulatorParam")
 
 
 class Accumulator(Generic[T]):
@@ -349,7 +349,7 @@ def _arrived_accumulator(aid: int, zero: Any, param: AccumulatorParam[Any]) -> A
     return accumulator
 
 
-class ResultIterable(Generic[T]):
+class ResultIterable(Iterable[T]):
     """The values of one key, to be read as often as needed."""
 
     __slots__ = ("data", "index", "maxindex")

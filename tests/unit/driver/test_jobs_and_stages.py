@@ -6,6 +6,7 @@ import pytest
 
 from simspark.driver.scheduling import (
     Attempt,
+    CleanShuffle,
     DropFiles,
     ExecutorLost,
     ForgetShuffle,
@@ -283,6 +284,48 @@ def test_a_shuffle_is_forgotten_only_when_no_job_names_it():
     shell.finish_everything()
     assert shell.outcome(queued) == "succeeded"
     assert shell.dropped == [DropFiles("", ("shuffle-0-",), (), (0,))]
+    assert shell.core.statistics().is_empty
+
+
+def test_a_cleaned_shuffle_is_made_again_and_counts_nothing_again():
+    shell = shell_with("e1")
+    first = shell.submit(map_stage(0, 2), result_stage(1, (0,)))
+    shell.finish_everything()
+    names = tuple(f"shuffle-0-{index}-{task}" for index, (_, task) in enumerate(shell.core.outputs(0).places))
+    shell.send(CleanShuffle(0))
+    shell.send(CleanShuffle(0))
+    assert shell.dropped == [DropFiles("w1", names)]
+    second = shell.submit(map_stage(0, 2), result_stage(1, (0,), stage=101))
+    shell.finish_everything()
+    assert (shell.outcome(first), shell.outcome(second)) == ("succeeded", "succeeded")
+    assert sorted(shell.counted) == [b"j0.0", b"j1.0", b"s0.0", b"s0.1"]
+    assert not any(f"shuffle-0-{index}-{task}" in names for index, (_, task) in enumerate(shell.core.outputs(0).places))
+
+
+def test_a_shuffle_is_cleaned_only_when_no_job_names_it():
+    shell = shell_with("e1")
+    shell.submit(map_stage(0, 1), result_stage(1, (0,)))
+    queued = shell.submit(map_stage(0, 1), result_stage(1, (0,), stage=101))
+    shell.finish("e1")
+    shell.send(CleanShuffle(0))
+    shell.finish("e1")
+    assert not shell.dropped
+    shell.finish_everything()
+    assert shell.outcome(queued) == "succeeded"
+    assert [effect.prefixes[0].rpartition("-")[0] for effect in shell.dropped] == ["shuffle-0-0"]
+    shell.send(ForgetShuffle(0))
+    assert shell.core.statistics().is_empty
+
+
+def test_a_shuffle_that_is_forgotten_while_it_waits_to_be_cleaned_is_forgotten():
+    shell = shell_with("e1")
+    shell.submit(map_stage(0, 1), result_stage(1, (0,)))
+    shell.send(CleanShuffle(0))
+    shell.send(ForgetShuffle(0))
+    shell.finish_everything()
+    assert shell.dropped == [DropFiles("", ("shuffle-0-",), (), (0,))]
+    shell.send(CleanShuffle(0))
+    shell.send(CleanShuffle(77))
     assert shell.core.statistics().is_empty
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from simspark.driver.scheduling import (
     BlocksDropped,
+    CleanShuffle,
     CommitAsked,
     ExecutorHeard,
     ExecutorLost,
@@ -161,6 +162,7 @@ class World:
         self.shell.send(self.random.choice((
             GiveBackAsked(1), QueueChanged("others wait", self.random.random() < 0.5), Unpersist(7),
             BlocksDropped(self.pick(), ((7, 0), (7, 1))), ForgetShuffle(self.random.randrange(2, 10)),
+            CleanShuffle(self.random.randrange(2)),
             ExecutorLost("e999", "never joined"),
         )))  # fmt: skip
 

@@ -56,6 +56,15 @@ def test_a_prefix_that_ends_with_a_number_means_that_number(tmp_path):
     assert sorted(os.listdir(made.path)) == [".owner", "broadcast-12"]
 
 
+def test_many_files_are_removed_by_name_at_once(tmp_path):
+    made = AppDirectory.create(str(tmp_path), "app-1")
+    for name in ("shuffle-3-1-2", "shuffle-3-1-21", "shuffle-3-10-2", "shuffle-3-1-2.99.tmp", "shuffle-4-0-1"):
+        with open(made.file(name), "wb"):
+            pass
+    assert made.remove_matching([f"shuffle-3-{index}-2" for index in range(5)] + ["shuffle-4-"]) == 3
+    assert sorted(os.listdir(made.path)) == [".owner", "shuffle-3-1-21", "shuffle-3-10-2"]
+
+
 def test_a_root_that_others_may_write_to_is_refused(tmp_path):
     root = tmp_path / "open"
     root.mkdir()

@@ -64,8 +64,10 @@ def test_a_destroyed_broadcast_says_so_whatever_is_asked() -> None:
     for ask in (lambda: broadcast.value, broadcast.unpersist, broadcast.destroy, lambda: pickle.dumps(broadcast)):
         with pytest.raises(UserError, match="broadcast 3 was destroyed"):
             ask()
-    with pytest.raises(UserError, match="only the driver can"):
+    with pytest.raises(RuntimeError, match=r"^Broadcast can only be destroyed in driver\.$"):
         there.destroy()
+    with pytest.raises(RuntimeError, match=r"^Broadcast can only be unpersisted in driver\.$"):
+        there.unpersist()
 
 
 def test_tasks_add_to_what_they_bring_home_and_the_driver_to_the_value(tmp_path: Path) -> None:
