@@ -316,10 +316,17 @@ class Shuffles(Narrow):
         return self.map(lambda row: (row, None)).reduceByKey(lambda left, _: left, numPartitions).keys()
 
     def groupWith(self, *others, numPartitions=None):
-        """All rows with the number of the RDD that they are of, then one list for each of the RDDs."""
+        """All rows with the number of the RDD that they are of, then one list for each of the RDDs.
+
+        In as many partitions as their union has. The rows of one RDD come before those of the next.
+        """
         rdds = [rdd.mapValues(lambda value, number=number: (number, value))
                 for number, rdd in enumerate((self, *others))]
-        return reduce(lambda left, right: left.union(right), rdds).groupByKey(numPartitions).mapValues(
+        rows = reduce(lambda left, right: left.union(right), rdds)
+        size = rows._reduce_partitions(numPartitions)
+        if rows.partitioner != (size, portable_hash):
+            rows = RDD(self.context, 0, lambda: [part for rdd in rdds for part in rdd.parts()])
+        return rows.groupByKey(size).mapValues(
             lambda values: tuple([value for number, value in values if number == wanted]
                                  for wanted in range(len(rdds))))
 

@@ -42,7 +42,6 @@ from tests.differential.functions import (
 
 LEVELS = ("MEMORY_ONLY", "MEMORY_AND_DISK", "DISK_ONLY", "MEMORY_ONLY_2", "MEMORY_AND_DISK_2", "DISK_ONLY_2",
           "DISK_ONLY_3", "OFF_HEAP", "MEMORY_AND_DISK_DESER")
-MOST_PARTITIONS = 7
 MOST_ROWS = 300
 SETTLED = ".mapPartitions(lambda rows: sorted(rows, key=repr))"
 
@@ -50,17 +49,21 @@ SETTLED = ".mapPartitions(lambda rows: sorted(rows, key=repr))"
 class Rules(NamedTuple):
     """What programs may do. Spark has NaN keys by their addresses, gives cartesian rows in the order of its batches,
     lets coalesce follow the places where partitions are, and compares keyfunc(key) with keys as they are to place them
-    by sortByKey."""
+    by sortByKey. It mixes the partitions of RDDs that are partitioned alike when they are grouped in another way: there
+    ours gives the first RDD's keys first."""
 
     nan_keys: bool = True
     cartesian_order: bool = True
     free_coalesce: bool = True
     sort_by_key_function: bool = True
+    alike_elsewhere: bool = True
+    most_partitions: int = 7
     levels: tuple[str, ...] = LEVELS
 
 
 FOR_US = Rules()
-FOR_SPARK = Rules(nan_keys=False, cartesian_order=False, free_coalesce=False, sort_by_key_function=False)
+FOR_SPARK = Rules(nan_keys=False, cartesian_order=False, free_coalesce=False, sort_by_key_function=False,
+                  alike_elsewhere=False, most_partitions=4)
 
 
 class Made(NamedTuple):
@@ -97,7 +100,7 @@ class Program:
         return self.one_of(fitting) if fitting else None
 
     def partitions(self) -> int:
-        return int(self.draw(st.integers(1, MOST_PARTITIONS)))
+        return int(self.draw(st.integers(1, self.rules.most_partitions)))
 
     def rdd(self, wanted: Callable[[Made], bool] = lambda _: True) -> Made | None:
         """One of those that fit, the latest more often."""
@@ -112,6 +115,11 @@ class Program:
         self.lines.append(f"{made.name} = {expression}")
         self.made.append(made)
         return made
+
+    def other(self, left: Made, right: Made) -> str:
+        """The right one, where it is grouped with the left one in partitions that neither may have."""
+        alike = left.parts == right.parts and not self.rules.alike_elsewhere
+        return f"{right.name}.map(lambda kv: kv)" if alike else right.name
 
     def settled(self, kind: Kind) -> str:
         """What brings the rows of a partition in order, where NaN keys were grouped."""
@@ -328,7 +336,8 @@ def joined(program: Program) -> None:
     key = left.kind[1] if left.kind[1] == right.kind[1] else "scalar"
     key = "any" if has_nan(left.kind[1]) or has_nan(right.kind[1]) else key
     sides = ["opaque" if has_nan(side.kind[2]) or has_list(side.kind[2]) else "scalar" for side in (left, right)]
-    program.add(f"{left.name}.{method}({right.name}{arguments[0]}){program.settled(key)}",
+    other = program.other(left, right) if arguments[0] else right.name
+    program.add(f"{left.name}.{method}({other}{arguments[0]}){program.settled(key)}",
                 pair(key, pair(*sides)), arguments[1], left.most * right.most + left.most + right.most)
 
 
@@ -340,8 +349,9 @@ def cogrouped(program: Program) -> None:
     nans = any(has_nan(made.kind[1]) for made in (left, right, third))
     lists = "sorted(group, key=repr)" if nans else "list(group)"
     source, count = program.one_of([
-        (f"cogroup({right.name}, {parts})", parts), (f"cogroup({right.name})", left.parts + right.parts),
-        (f"groupWith({right.name}, {third.name})", left.parts + right.parts + third.parts)])
+        (f"cogroup({program.other(left, right)}, {parts})", parts),
+        (f"cogroup({right.name})", left.parts + right.parts),
+        (f"groupWith({program.other(left, right)}, {third.name})", left.parts + right.parts + third.parts)])
     program.add(f"{left.name}.{source}.mapValues(lambda groups: [{lists} for group in groups])",
                 pair("any" if nans else "scalar", ("list", "opaque")), count,
                 left.most + right.most + third.most)
@@ -363,8 +373,8 @@ def keys_taken_away(program: Program) -> None:
     if left and right:
         parts = program.partitions()
         nans = has_nan(left.kind[1])
-        program.add(f"{left.name}.subtractByKey({right.name}, {parts}){SETTLED if nans else ''}", left.kind, parts,
-                    left.most)
+        program.add(f"{left.name}.subtractByKey({program.other(left, right)}, {parts}){SETTLED if nans else ''}",
+                    left.kind, parts, left.most)
 
 
 def in_order(program: Program) -> None:

@@ -6,8 +6,10 @@ PySpark; ``SIMSPARK_API_PROGRAMS=4000:6000`` names other programs than the usual
 What Spark leaves open is settled by the programs themselves (``Rules`` in ``programs``): cartesian products are sorted
 within their partitions, since there the order follows Spark's batches; NaN is no key, since Spark places it by its
 address; coalesce without a shuffle stands on nothing that was shuffled or kept, since there it follows the places of
-blocks; sortByKey has no keyfunc, whose results Spark compares with keys as they are. All else is the same, down to the
-order of rows in each partition, of values in each group, and of what is drawn at random.
+blocks; sortByKey has no keyfunc, whose results Spark compares with keys as they are; RDDs that are partitioned alike
+are not cogrouped in another way, since Spark then mixes their partitions, and ours gives the first one's keys first.
+All else is the same, down to the order of rows in each partition, of values in each group, and of what is drawn at
+random.
 """
 
 from __future__ import annotations
