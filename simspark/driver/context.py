@@ -118,7 +118,15 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
             return SparkContext._active or cls(conf=conf)
 
     def stop(self) -> None:
-        """End the application: its executors and files are gone afterwards. Twice is harmless."""
+        """End the application: its executors and files are gone afterwards. Twice is harmless.
+
+        Jobs that run are cancelled, also those of futures.
+
+        >>> from simspark import SparkContext
+        >>> sc = SparkContext("local[1]")
+        >>> sc.stop()
+        >>> sc.stop()
+        """
         with SparkContext._lock:
             if SparkContext._active is self:
                 SparkContext._active = None
@@ -143,37 +151,65 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
 
     @property
     def master(self) -> str:
-        """The master URL."""
+        """The master URL.
+
+        >>> sc.master
+        'local[2]'
+        """
         return self._application.settings.master
 
     @property
     def appName(self) -> str:
-        """The application's name, for people."""
+        """The application's name, for people.
+
+        >>> sc.appName
+        'examples'
+        """
         return self._application.settings.app_name
 
     @property
     def applicationId(self) -> str:
-        """The application's id: unique on its cluster."""
+        """The application's id: unique on its cluster.
+
+        >>> sc.applicationId == sc.getConf().get("spark.app.id")
+        True
+        """
         return self._application.id
 
     @property
     def version(self) -> str:
-        """The version of simspark."""
+        """The version of simspark.
+
+        >>> sc.version
+        '...'
+        """
         return __version__
 
     @property
     def startTime(self) -> int:
-        """When the context was made: milliseconds since the epoch."""
+        """When the context was made: milliseconds since the epoch.
+
+        >>> sc.startTime > 1_500_000_000_000
+        True
+        """
         return int(self._application.start_time_s * 1000)
 
     @property
     def defaultParallelism(self) -> int:
-        """Partitions where the program names none: spark.default.parallelism, or one for each core."""
+        """Partitions where the program names none: spark.default.parallelism, or one for each core.
+
+        >>> sc.defaultParallelism
+        2
+        """
         return self._application.settings.default_parallelism or self._application.parallelism
 
     @property
     def defaultMinPartitions(self) -> int:
-        """Least partitions of a file where the program names none."""
+        """Least partitions of a file where the program names none.
+
+        >>> sc.defaultMinPartitions
+        2
+        """
         return min(self.defaultParallelism, LEAST_PARALLELISM)
 
     @property
@@ -182,13 +218,21 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         return self._application.settings.default_parallelism
 
     def sparkUser(self) -> str:
-        """Who runs the program."""
+        """Who runs the program.
+
+        >>> len(sc.sparkUser()) > 0
+        True
+        """
         import getpass
 
         return getpass.getuser()
 
     def getConf(self) -> SparkConf:
-        """A copy of the settings."""
+        """A copy of the settings.
+
+        >>> sc.getConf().get("spark.master")
+        'local[2]'
+        """
         return self._conf.copy()
 
     def waiting_text(self) -> str:

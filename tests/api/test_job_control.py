@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import simspark.driver.threads
 from simspark import (
     ContextStopped,
     InheritableThread,
@@ -21,6 +20,7 @@ from simspark import (
     SparkExecutorInfo,
     inheritable_thread_target,
 )
+from simspark.driver import context, threads
 from simspark.publib.lineage.shared import TaskContext
 
 from .gates import Gate
@@ -263,10 +263,24 @@ def test_threads_without_a_context_just_run() -> None:
 
 
 def test_the_examples_of_threads_run(real_sc: Any) -> None:
-    for test in doctest.DocTestFinder(exclude_empty=True).find(simspark.driver.threads):
-        test.globs["sc"] = real_sc
-        results = doctest.DocTestRunner().run(test)
-        assert results.failed == 0
+    for test in doctest.DocTestFinder(exclude_empty=True).find(threads):
+        assert results(test, sc=real_sc) == 0, test.name
+
+
+def test_the_examples_of_contexts_run() -> None:
+    examples = doctest.DocTestFinder(exclude_empty=True).find(SparkContext)
+    own = [test for test in examples if test.filename == context.__file__ and test.examples]
+    assert len(own) >= 10
+    alone = [test for test in own if "SparkContext" in str(test.docstring)]
+    assert [results(test) for test in alone] == [0] * len(alone)
+    with SparkContext("local[2]", "examples") as sc:
+        beside = [test for test in own if test not in alone]
+        assert [results(test, sc=sc) for test in beside] == [0] * len(beside)
+
+
+def results(test: doctest.DocTest, **names: Any) -> int:
+    test.globs = names
+    return doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed
 
 
 # ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────

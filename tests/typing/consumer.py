@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import assert_type
 
-from simspark import RDD, Accumulator, Broadcast, SparkConf, SparkContext, StatCounter, StorageLevel
+from simspark import RDD, Accumulator, Broadcast, FutureAction, SparkConf, SparkContext, StatCounter, StorageLevel
+from simspark.rdd import BoundedFloat
 
 
 def rows(sc: SparkContext) -> None:
@@ -67,6 +68,20 @@ def actions(sc: SparkContext) -> None:
     assert_type(numbers.countByValue(), dict[int, int])
     assert_type(numbers.top(2), list[int])
     numbers.foreach(lambda x: None)
+    assert_type(numbers.countApprox(1000), int)
+    assert_type(numbers.sumApprox(1000), BoundedFloat)
+    assert_type(numbers.toLocalIterator(prefetchPartitions=True), Iterator[int])
+    assert_type(sc.runJob(numbers, lambda part: [str(x) for x in part]), list[str])
+
+
+async def futures(sc: SparkContext) -> None:
+    numbers = sc.range(10)
+    assert_type(numbers.collectAsync(), FutureAction[list[int]])
+    assert_type(numbers.countAsync().result(timeout=1), int)
+    assert_type(numbers.takeAsync(2).result(), list[int])
+    assert_type(numbers.foreachAsync(print), FutureAction[None])
+    assert_type(await numbers.countAsync(), int)
+    assert_type(numbers.countAsync().jobIds, list[int])
 
 
 def shared(conf: SparkConf) -> None:
