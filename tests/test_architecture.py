@@ -127,7 +127,7 @@ def test_layers_import_only_what_is_below_them():
 
 def mirrors():
     return {name(path): path for path in sources() if "/" not in name(path)} | {
-        name(path): path for path in sources() if name(path).startswith("core/")
+        name(path): path for path in sources() if name(path).startswith(("core/", "sql/"))
     }
 
 

@@ -389,6 +389,8 @@ class SparkConf:
 def driver_settings(conf: SparkConf) -> DriverSettings:
     """Parse a configuration and check it; ConfigError names the setting, what it must look like and a fix."""
     given = dict(conf.getAll())
+    if given.get("spark.ui.showConsoleProgress", "true").lower() == "false":
+        given.setdefault("spark.simspark.progress", "off")
     values = {setting.field: _parse(setting, given.get(setting.key, setting.default)) for setting in SETTINGS}
     environment = {
         key[len(EXECUTOR_ENV) :]: value for key, value in given.items() if key.startswith(EXECUTOR_ENV)

@@ -81,3 +81,10 @@ def test_copies_are_independent() -> None:
 def test_none_is_no_value() -> None:
     with pytest.raises(ConfigError, match="spark.master is None"):
         SparkConf(False).set("spark.master", None)
+
+
+def test_sparks_switch_of_the_progress_line_is_known() -> None:
+    conf = SparkConf(False).set("spark.ui.showConsoleProgress", False)
+    assert driver_settings(conf).progress == "off"
+    assert driver_settings(conf.set("spark.simspark.progress", "plain")).progress == "plain"
+    assert driver_settings(SparkConf(False).set("spark.ui.showConsoleProgress", True)).progress == "auto"
