@@ -11,17 +11,28 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from simspark.driver.files import DriverFiles
 from simspark.publib.archives import archive_form, pack, tree, unpack
+from simspark.publib.blocks.app_directory import remove_tree
 from simspark.publib.errors import UserError
+from simspark.publib.lineage.storage import Storage, is_url, name_of, settled, storage_of
 from simspark.publib.wire.messages import SharedFile
 
 ROOT = "userfiles"
 CHUNK_BYTES = 1 << 20
+
+
+class _Source(NamedTuple):
+    """What is to be added: where it is on this machine, its name, and how it is listed."""
+
+    local: str
+    name: str
+    uri: str
 
 
 class SharedFiles:
@@ -54,30 +65,31 @@ class SharedFiles:
     def add_file(self, path: str, recursive: bool, python: bool = False) -> str:
         """Add a file, or all of a directory; its name in the root. A path that was added before changes nothing."""
         with self._lock:
-            local, uri = self._located(path)
-            if os.path.isdir(local):
-                if not recursive:
-                    raise UserError(
-                        f"{path} is a directory. addFile(path, recursive=True) adds all that is in it. (SS100)"
-                    )
-                uri += "/"
-            if uri not in self._listed:
-                self._listed[uri] = self._add_path(os.path.basename(local), local, uri, python)
-            name = self._listed[uri]
-            known = self._added[name]
-            if python and known.kind == "file":
-                self._added[name] = known._replace(kind="python")
-                self._announce(self._added[name])
-            return name
+            uri = _uri(path)
+            known = next((self._listed[each] for each in (uri, f"{uri}/") if each in self._listed), None)
+            if known is None:
+                with self._source(path, uri) as source:
+                    if os.path.isdir(source.local):
+                        if not recursive:
+                            raise UserError(
+                                f"{path} is a directory. addFile(path, recursive=True) adds all that is in it. (SS100)"
+                            )
+                        source = source._replace(uri=f"{uri}/")  # noqa: PLW2901 (the same, named as Spark names it)
+                    known = self._listed[source.uri] = self._add_source(source.name, source, python)
+            added = self._added[known]
+            if python and added.kind == "file":
+                self._added[known] = added._replace(kind="python")
+                self._announce(self._added[known])
+            return known
 
     def add_archive(self, path: str) -> str:
         """Add an archive, unpacked under its name or the one after ``#``; its name in the root."""
         with self._lock:
             plain, _, alias = path.partition("#")
-            local, uri = self._located(plain)
-            uri += f"#{alias}" if alias else ""
+            uri = _uri(plain) + (f"#{alias}" if alias else "")
             if uri not in self._archives:
-                self._archives[uri] = self._add_path(alias or os.path.basename(local), local, uri, False, unpacked=True)
+                with self._source(plain, uri) as source:
+                    self._archives[uri] = self._add_source(alias or source.name, source, False, unpacked=True)
             return self._archives[uri]
 
     def share_modules(self, entries: Iterable[tuple[str, str]], modules: tuple[str, ...], problem: str) -> None:
@@ -95,26 +107,33 @@ class SharedFiles:
 
     # ── the parts of it ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _located(self, path: str) -> tuple[str, str]:
-        """Where a path or URL is on this machine, and its URI."""
-        if path.startswith("file:"):
-            path = unquote("/" + path.removeprefix("file:").lstrip("/"))
-        elif "://" in path:
-            raise UserError(f"Only files of the driver's machine can be added, not {path}: fetch it first. (SS100)")
-        local = os.path.realpath(path)
-        if not os.path.exists(local):
-            raise FileNotFoundError(f"There is no {path} (from {os.getcwd()}).")
-        return local, f"file:{quote(local)}"
+    @contextmanager
+    def _source(self, path: str, uri: str) -> Iterator[_Source]:
+        """What is to be added, on this machine: for the time being, if it is brought from elsewhere."""
+        if not is_url(path):
+            local = _local(path)
+            if not os.path.exists(local):
+                raise FileNotFoundError(f"There is no {path} (from {os.getcwd()}).")
+            yield _Source(local, os.path.basename(local), uri)
+            return
+        fresh = self._fresh()
+        try:
+            _download(storage_of(path), settled(path), fresh)
+            yield _Source(fresh, name_of(path), uri)
+        finally:
+            remove_tree(fresh)
+            _remove(fresh)
 
-    def _add_path(self, name: str, local: str, uri: str, python: bool, unpacked: bool = False) -> str:
+    def _add_source(self, name: str, source: _Source, python: bool, unpacked: bool = False) -> str:
         if name in ("", ".", "..") or "/" in name:
             raise UserError(f"What tasks share needs a name of one word, not {name!r}. (SS100)")
+        local = source.local
         if os.path.isdir(local):
-            self._add(name, "archive", "zip", uri, lambda out: pack(tree(local, code_only=python), out))
+            self._add(name, "archive", "zip", source.uri, lambda out: pack(tree(local, code_only=python), out))
             return name
-        form = archive_form(local) if unpacked else ""
+        form = archive_form(source.name) if unpacked else ""
         kind = "archive" if form else "python" if python else "file"
-        self._add(name, kind, form, uri, _copier(local))
+        self._add(name, kind, form, source.uri, lambda out: _copy_file(local, out))
         return name
 
     def _add(self, name: str, kind: str, form: str, uri: str, write: Callable[[IO[bytes]], None]) -> None:
@@ -162,13 +181,37 @@ class SharedFiles:
                     content.release()
 
 
-def _copier(path: str) -> Callable[[IO[bytes]], None]:
-    def copy(out: IO[bytes]) -> None:
-        with open(path, "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                out.write(chunk)
+def _local(path: str) -> str:
+    return os.path.realpath(unquote(settled(path)) if path.startswith("file:") else path)
 
-    return copy
+
+def _uri(path: str) -> str:
+    """How a path is listed."""
+    return settled(path) if is_url(path) else f"file:{quote(_local(path))}"
+
+
+def _download(storage: Storage, url: str, target: str) -> None:
+    """Copy a file or a directory from elsewhere."""
+    found = storage.status(url)
+    if found is None:
+        raise FileNotFoundError(f"There is no {url}.")
+    if found.is_directory:
+        os.mkdir(target, 0o700)
+        for entry in storage.entries(url):
+            _download(storage, entry.path, os.path.join(target, os.path.basename(name_of(entry.path))))
+        return
+    with storage.open(url) as source, open(target, "wb") as out:
+        _copy(source, out)
+
+
+def _copy_file(path: str, out: IO[bytes]) -> None:
+    with open(path, "rb") as file:
+        _copy(file, out)
+
+
+def _copy(source: IO[bytes], out: IO[bytes]) -> None:
+    while chunk := source.read(CHUNK_BYTES):
+        out.write(chunk)
 
 
 def _write_hashed(path: str, write: Callable[[IO[bytes]], None]) -> str:

@@ -24,7 +24,7 @@ class Shipping(Running):
     def addFile(self, path: str, recursive: bool = False) -> None:
         """Let tasks have a copy of a file; they find it with ``SparkFiles.get`` and the file's name.
 
-        ``path`` is on the driver's machine, also as ``file://`` URL. ``recursive``: it may be a directory; tasks get
+        ``path`` is of the driver's machine, or a URL that fsspec knows. ``recursive``: it may be a directory; tasks get
         all that is in it. The content is what it is now; adding the path again changes nothing. Every executor has
         it, also one that starts later. Raises FileNotFoundError, and UserError when tasks know another content under
         the same name.

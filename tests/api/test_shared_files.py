@@ -72,12 +72,34 @@ def test_another_content_under_a_name_is_refused_and_the_first_stays(sc: Any, tm
     assert [uri.rpartition("/")[0][-1] for uri in sc.listFiles] == ["a", "b"]
 
 
-def test_a_missing_file_and_a_foreign_url_are_said(sc: Any, tmp_path: Path) -> None:
+def test_a_missing_file_is_said(sc: Any, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"There is no .*nope\.txt \(from /"):
         sc.addFile(str(tmp_path / "nope.txt"))
-    with pytest.raises(UserError, match=r"not gopher://h/x\.txt"):
-        sc.addFile("gopher://h/x.txt")
-    assert sc.listFiles == []
+    with pytest.raises(FileNotFoundError, match=r"There is no .*nope\.zip \(from /"):
+        sc.addArchive(str(tmp_path / "nope.zip#x"))
+    assert sc.listFiles == sc.listArchives == []
+
+
+def test_files_directories_and_archives_are_brought_from_urls(sc: Any, tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.pipe({"/shared/x.txt": b"far", "/shared/deep/y.txt": b"deep"})
+    store.put(zipped(tmp_path / "z.zip", {"z.txt": "packed"}), "/packed/z.zip")
+    try:
+        sc.addFile("memory://shared/x.txt")
+        sc.addFile("memory://shared/x.txt")
+        with pytest.raises(UserError, match="is a directory"):
+            sc.addFile("memory://shared")
+        sc.addFile("memory://shared", recursive=True)
+        sc.addArchive("memory://packed/z.zip#z")
+        with pytest.raises(FileNotFoundError, match=r"There is no memory://nope\.txt"):
+            sc.addFile("memory://nope.txt")
+    finally:
+        store.rm("/", recursive=True)
+    names = ("x.txt", "shared/x.txt", "shared/deep/y.txt", "z/z.txt")
+    assert [in_a_task(sc, name) for name in names] == ["far", "far", "deep", "packed"]
+    assert sc.listFiles == ["memory://shared/x.txt", "memory://shared/"]
+    assert sc.listArchives == ["memory://packed/z.zip#z"]
 
 
 def test_a_file_url_is_a_path(sc: Any, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from simspark import SparkConf, SparkContext, SparkFiles
@@ -86,6 +88,31 @@ def test_an_executor_killed_while_it_copies_costs_nothing(scratch: Path, tmp_pat
         _, contents = seen(sc)
         assert (tmp_path / "claim").exists()
         assert contents == {Path(path).read_bytes()}
+
+
+@pytest.mark.parametrize("cluster", [0], indirect=True)
+def test_a_worker_killed_while_its_executor_copies_costs_nothing(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = tmp_path / "claim"
+    monkeypatch.setenv("SIMSPARK_FAILPOINTS", f"p9=stop,role=executor,once={claim}")
+    cluster.add_workers(2)
+    path = large_file(tmp_path)
+
+    def kill_its_worker() -> None:
+        wait_until(lambda: claim.exists() and claim.read_text(), "an executor that copies")
+        executor = psutil.Process(int(claim.read_text().split()[-1]))
+        workers = {worker.pid for worker in cluster.workers}
+        next(parent for parent in executor.parents() if parent.pid in workers).kill()
+
+    with SparkContext(conf=conf()) as sc:
+        sc.addFile(path)
+        killer = threading.Thread(target=kill_its_worker)
+        killer.start()
+        paths, contents = seen(sc)
+        killer.join()
+        assert contents == {Path(path).read_bytes()}
+        assert len(paths) == 1
 
 
 def application_files(cluster: LocalCluster, worker: int, pattern: str) -> list[Path]:
