@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,45 @@ def test_listing_runs_no_job(here: HereContext, tmp_path: Path) -> None:
     here.wholeTextFiles(str(tmp_path))
     here.binaryRecords(os.path.join(tmp_path, "r"), 10)
     assert here.jobs == []
+
+
+# ── behind URLs ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def box(sc: Any, tmp_path: Path) -> str:
+    """A URL for files; memory where one process does everything, and where executors do, a disk behind fsspec."""
+    return f"memory://{tmp_path.name}" if isinstance(sc, HereContext) else f"local://{tmp_path}/box"
+
+
+def test_text_and_rows_go_through_urls(sc: Any, box: str) -> None:
+    sc.parallelize(["one", "two", "three"], 2).saveAsTextFile(f"{box}/text", "gzip")
+    assert sc.textFile(f"{box}/text").collect() == ["one", "two", "three"]
+    assert sc.textFile(f"{box}/text/part-*[01].gz", 5).getNumPartitions() == 2
+    assert sc.wholeTextFiles(f"{box}/text", 1).collect() == [
+        (f"{box}/text/part-00000.gz", "one\n"), (f"{box}/text/part-00001.gz", "two\nthree\n")]
+    sc.range(25, numSlices=3).saveAsPickleFile(f"{box}/rows")
+    assert sc.pickleFile([f"{box}/rows"]).glom().map(len).collect() == [8, 8, 9]
+    sc.parallelize(["aabb", "cc"], 1).saveAsTextFile(f"{box}/records")
+    assert sc.binaryRecords(f"{box}/records/part-00000", 4).collect() == [b"aabb", b"\ncc\n"]
+    assert sc.binaryFiles(f"{box}/records").values().collect() == [b"aabb\ncc\n"]
+    with pytest.raises(FileExistsError, match="rows already exists"):
+        sc.range(3).saveAsPickleFile(f"{box}/rows")
+    with pytest.raises(FileNotFoundError, match="no such file or directory: .*/nowhere"):
+        sc.textFile(f"{box}/nowhere")
+
+
+def test_checkpoints_may_be_behind_urls(sc: Any, box: str) -> None:
+    sc.setCheckpointDir(f"{box}/checkpoints")
+    rdd = sc.range(5, numSlices=2).map(str)
+    rdd.checkpoint()
+    assert rdd.count() == 5
+    assert rdd.getCheckpointFile().startswith(f"{box}/checkpoints/")
+    assert rdd.glom().collect() == [["0", "1"], ["2", "3", "4"]]
+
+
+def test_a_url_without_fsspec_says_what_to_install(sc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    for use in (sc.textFile, sc.wholeTextFiles, sc.pickleFile, sc.range(3).saveAsTextFile, sc.setCheckpointDir):
+        with pytest.raises(ImportError, match=r'need fsspec, which is not installed: pip install "simspark\[fs\]"'):
+            use("s3://bucket/key")

@@ -24,18 +24,18 @@ pytestmark = pytest.mark.cluster
 MASTERS = ("local[2]", "local-cluster[2,1,512]")
 
 
-@pytest.mark.parametrize("master", MASTERS)
 @pytest.mark.parametrize("phase", ["p4", "commit", "p5"])
+@pytest.mark.parametrize(("master", "scheme"), [(MASTERS[0], ""), (MASTERS[0], "local://"), (MASTERS[1], "")])
 def test_an_executor_killed_while_pickling_leaves_single_files(
-    master: str, phase: str, arm: Arm, scratch: Path, tmp_path: Path
+    master: str, scheme: str, phase: str, arm: Arm, scratch: Path, tmp_path: Path
 ) -> None:
     claim = arm(phase)
     out = tmp_path / "out"
     with SparkContext(master, phase, conf=conf()) as sc:
-        sc.range(0, 60, 1, 6).saveAsPickleFile(str(out))
+        sc.range(0, 60, 1, 6).saveAsPickleFile(f"{scheme}{out}")
         assert claim.exists()
         assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", *(f"part-{part:05d}" for part in range(6))]
-        assert sc.pickleFile(str(out)).collect() == list(range(60))
+        assert sc.pickleFile(f"{scheme}{out}").collect() == list(range(60))
 
 
 @pytest.mark.parametrize("master", MASTERS)

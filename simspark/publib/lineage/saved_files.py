@@ -80,8 +80,8 @@ class Output(NamedTuple):
     def _create(self, path: str) -> NewFile:
         try:
             return storage_of(path).create(path)
-        except StorageFault as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
+        except (StorageFault, FileNotFoundError) as error:
+            if isinstance(error, StorageFault) and not isinstance(error.__cause__, FileNotFoundError):
                 raise
             raise StorageFault(
                 f"Cannot save to {self.directory}: this machine does not see the directory that the driver made. "

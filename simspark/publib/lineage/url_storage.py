@@ -58,7 +58,7 @@ class UrlStorage:
 
     def make_directory(self, path: str, *, new: bool = False) -> None:
         """See Storage."""
-        self._fs.makedirs(self._inside(path), exist_ok=True)
+        self._fs.makedirs(self._inside(path), exist_ok=not new)
 
     def create(self, path: str) -> NewFile:
         """See Storage."""
