@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -91,9 +92,10 @@ def serve(engine: str, settings: dict[str, str]) -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever an engine prints is no answer
     names = _engine_names(engine, settings)
-    for line in sys.stdin:
-        print(json.dumps(run(json.loads(line), names)), file=out, flush=True)
-    if engine != "oracle":
+    with tempfile.TemporaryDirectory() as checkpoints:
+        names["sc"].setCheckpointDir(checkpoints)
+        for line in sys.stdin:
+            print(json.dumps(run(json.loads(line), names)), file=out, flush=True)
         names["sc"].stop()
 
 
@@ -134,7 +136,7 @@ def sliced(lines: list[str], wanted: int) -> list[str]:
     kept, names = [lines[wanted]], set(re.findall(r"\br\d+\b", lines[wanted]))
     for line in reversed(lines[:wanted]):
         made = set(re.findall(r"\br\d+\b", line.partition(" = ")[0])) if " = " in line else set()
-        changed = re.match(r"(r\d+)\.(?:persist|unpersist|cache|localCheckpoint)\(", line)
+        changed = re.match(r"(r\d+)\.(?:persist|unpersist|checkpoint|localCheckpoint)\(", line)
         if made & names or (changed and changed[1] in names):
             kept.append(line)
             names |= set(re.findall(r"\br\d+\b", line))

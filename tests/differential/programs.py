@@ -88,6 +88,7 @@ class Program:
         self.lines: list[str] = []
         self.made: list[Made] = []
         self.kept: set[str] = set()
+        self.cut = False
 
     def chance(self, percent: int) -> bool:
         return bool(self.draw(st.integers(0, 99)) < percent)
@@ -414,16 +415,19 @@ TRANSFORMATIONS = (
 
 
 def keep(program: Program) -> None:
-    """Persist an RDD, or forget one that is kept."""
+    """Persist an RDD, forget one that is kept, or cut the lineage of one; what was cut stays kept."""
     made = program.rdd(lambda made: not made.narrow or program.rules.free_coalesce)
     if not made:
         return
-    if made.name in program.kept:
-        program.lines.append(f"{made.name}.unpersist()")
-        program.kept.remove(made.name)
-    else:
+    if program.chance(25):
+        program.lines.append(f"{made.name}.{program.one_of(['checkpoint', 'localCheckpoint'])}()")
+        program.cut = True
+    elif made.name not in program.kept:
         program.lines.append(f"{made.name}.persist(StorageLevel.{program.one_of(program.rules.levels)})")
         program.kept.add(made.name)
+    elif not program.cut:
+        program.lines.append(f"{made.name}.unpersist()")
+        program.kept.remove(made.name)
 
 
 def _actions(program: Program, made: Made) -> list[str]:

@@ -49,6 +49,7 @@ def compare_here(tmp_path: Path) -> Callable[..., None]:
         directory.mkdir()
         here = HereContext(str(directory))
         here.limits = limits
+        here.setCheckpointDir(str(directory / "checkpoints"))
         found = difference(lines, run(lines, oracle_names()), run(lines, {"sc": here, "StorageLevel": StorageLevel}))
         shutil.rmtree(directory)
         assert not found, f"\n{found}"
@@ -57,7 +58,7 @@ def compare_here(tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("limits", [{}, {"memory_budget_bytes": TINY_BYTES, "batch_rows": 2}], ids=["usual", "tiny"])
-@pytest.mark.parametrize("numbers", [range(at, at + 50) for at in range(0, 200, 50)], ids=str)
+@pytest.mark.parametrize("numbers", [range(at, at + 40) for at in range(0, 160, 40)], ids=str)
 def test_programs_show_what_the_oracle_shows_in_one_process(
         numbers: range, limits: dict[str, int], compare_here: Callable[..., None]) -> None:
     for number in _numbers(numbers):
@@ -81,8 +82,8 @@ def test_lines_fail_as_they_say() -> None:
 @pytest.mark.parametrize("setup", REAL)
 def test_programs_show_what_the_oracle_shows_on_real_executors(setup: str) -> None:
     start = 1000 + 100 * list(REAL).index(setup)
-    _compare(REAL[setup], generated(_numbers(range(start, start + 40))))
-    _compare(REAL[setup], generated(_numbers(range(start, start + 10)), failing_programs(FOR_US)))
+    _compare(REAL[setup], generated(_numbers(range(start, start + 25))))
+    _compare(REAL[setup], generated(_numbers(range(start, start + 6)), failing_programs(FOR_US)))
 
 
 @pytest.mark.slow
