@@ -19,7 +19,7 @@ from simspark.publib.errors import ClusterError
 from simspark.spark_engine import rdd  # noqa: F401 (its classes adopt what PySpark makes)
 from simspark.spark_engine.bundle import ModulesBesideScript, write_bundle, write_package
 from simspark.spark_engine.edge import Edge, Named, Values
-from simspark.spark_engine.properties import SparkProperties
+from simspark.spark_engine.properties import local_properties, replace_local_properties
 from simspark.spark_engine.values import to_spark
 
 PARAMETERS = (
@@ -45,7 +45,8 @@ class SparkEngineContext(PySparkContext, Edge):
     ways: ClassVar[dict[str, Any]] = {
         "addPyFile": _add_py_file,
         "add_path": _add_py_file,
-        "local_properties": lambda self: self._thread_properties.values,
+        "local_properties": local_properties,
+        "replace_local_properties": replace_local_properties,
         "follow": lambda self, activity: self._activities.add(activity),
         "unfollow": lambda self, activity: self._activities.remove(activity),
     }
@@ -55,7 +56,6 @@ class SparkEngineContext(PySparkContext, Edge):
         conf = spark_conf(given.pop("conf", None), url, named_app=given.get("appName") is not None)
         given = {name: to_spark(value) for name, value in given.items() if value is not None and name != "master"}
         self._made_at = call_site()
-        self._thread_properties = SparkProperties(self)
         self._activities = Activities(SystemClock())
         try:
             super().__init__(url or None, conf=conf, **given)

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from simspark.driver.future_action import FutureAction
 from simspark.publib.errors import JobCancelled
-from simspark.spark_engine.properties import SparkProperties
 
 TAG = "simspark-future-{}"
 
@@ -25,14 +24,13 @@ class SparkJob:
     def __init__(self, context: Any, call: Callable[[], Any]) -> None:
         self._context = context
         self._call = call
-        self._properties = SparkProperties(context)
-        self._inherited = self._properties.values
+        self._inherited = context.local_properties()
         self._cancelled = ""
         self.tag = TAG.format(id(self))
 
     def wait(self) -> list[Any]:
         """Run the action in this thread, as the thread that began it would."""
-        self._properties.values = self._inherited
+        self._context.replace_local_properties(self._inherited)
         self._context.addJobTag(self.tag)
         if self._cancelled:
             raise JobCancelled(f"The job was cancelled: {self._cancelled}. (SS302)")
