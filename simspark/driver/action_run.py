@@ -93,7 +93,7 @@ class StartedAction:
     def wait_partially(self, timeout_s: float) -> dict[int, Any]:
         """See engine.Started. What is kept in files is read before the cancelled job takes them along."""
         running = self._running
-        if not running.wait(max(0.0, timeout_s)):
+        if not self._wait(max(0.0, timeout_s)):
             self._values = self._read(list(running.results.items()))
             self._application.engine.cancel(self.job, TIME_IS_UP)
             if not running.wait(INTERRUPT_WAIT_S) or (running.ended is not None and running.ended.text == TIME_IS_UP):
@@ -125,14 +125,19 @@ class StartedAction:
         """Wait for the job; raise when it has no result."""
         running = self._running
         try:
-            running.wait()
-        except KeyboardInterrupt:
-            raise self.interrupted() from None
+            self._wait()
         finally:
             self._application.updates.apply()
         assert running.ended is not None
         if running.ended.outcome != "succeeded":
             raise self._error(running)
+
+    def _wait(self, timeout_s: float = -1) -> bool:
+        """Wait for the job; Ctrl-C cancels it."""
+        try:
+            return self._running.wait(timeout_s)
+        except KeyboardInterrupt:
+            raise self.interrupted() from None
 
     def _error(self, running: RunningJob) -> BaseException:
         from simspark.driver.remote_errors import job_error

@@ -227,6 +227,16 @@ def test_a_coroutine_that_is_cancelled_cancels_the_action(real_sc: Any, gate: Ga
         future.result(60)
 
 
+def test_a_coroutine_whose_patience_ends_cancels_the_action(real_sc: Any, gate: Gate) -> None:
+    async def wait() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(future, 0.01)
+
+    future = held(real_sc, gate).collectAsync()
+    asyncio.run(wait())
+    assert isinstance(future.exception(60), JobCancelled)
+
+
 def test_a_future_that_nobody_asks_prints_nothing(
     real_sc: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -246,6 +256,22 @@ def test_stop_ends_what_goes_on_and_leaves_no_thread(gate: Gate) -> None:
         with pytest.raises(JobCancelled, match="the context was stopped"):
             future.result(60)
     assert our_threads() == []
+
+
+def test_stop_waits_for_callbacks(gate: Gate) -> None:
+    sc = SparkContext("local[2]", "stopped")
+    stopping, called = threading.Event(), threading.Event()
+
+    def call(_: Any) -> None:
+        assert stopping.wait(60)
+        called.set()
+
+    held(sc, gate, 1).collectAsync().add_done_callback(call)
+    gate.wait_begun(1)
+    activities = sc._application.activities
+    end, activities.end = activities.end, lambda timeout_s: (stopping.set(), end(timeout_s))[1]
+    sc.stop()
+    assert called.is_set()
 
 
 def test_a_callback_may_stop_the_context(gate: Gate) -> None:

@@ -22,6 +22,7 @@ from simspark import (
 )
 from simspark.driver import context, threads
 from simspark.publib.lineage.shared import TaskContext
+from simspark.publib.lineage.sinks import Count
 
 from .gates import Gate
 
@@ -140,6 +141,19 @@ def test_a_job_that_waits_for_its_turn_is_cancelled_too(real_sc: Any, gate: Gate
     real_sc.cancelAllJobs()
     assert first.exception(60) is not None
     assert second.cancelled() or isinstance(second.exception(60), JobCancelled)
+
+
+def test_a_job_that_the_scheduler_has_not_heard_of_yet_is_cancelled_too(real_sc: Any) -> None:
+    go_on = threading.Event()
+    real_sc._application.engine.loop.post(lambda: go_on.wait(60))
+    count = real_sc.range(3)._prepare(Count(), "count")
+    before = count.start([0, 1])
+    real_sc.cancelAllJobs()
+    after = count.start([0, 1])
+    go_on.set()
+    with pytest.raises(JobCancelled, match="all jobs were cancelled"):
+        before.wait()
+    assert sum(after.wait()) == 3
 
 
 def test_collecting_with_a_group_leaves_the_thread_s_own(real_sc: Any) -> None:

@@ -68,7 +68,7 @@ def test_an_iterator_that_is_left_early_cancels_what_runs_ahead(real_sc: Any, ga
     del rows
     gc.collect()
     tracker = real_sc.statusTracker()
-    wait_until(lambda: tracker.getActiveJobsIds() == [], "the job ahead to end")
+    wait_until(lambda: tracker.getActiveJobsIds() == [], "the job ahead to end")  # it had begun
     assert [tracker.getJobInfo(job).status for job in tracker.getJobIdsForGroup()] == ["SUCCEEDED", "FAILED"]
     assert real_sc.parallelize(range(4), 2).sum() == 6
 
@@ -80,7 +80,8 @@ def test_results_that_nobody_reads_leave_no_file(tmp_path: Any) -> None:
     with SparkContext("local[2]", "files", conf=conf) as sc:
         rows = sc.parallelize(range(3), 3).toLocalIterator(prefetchPartitions=True)
         assert next(rows) == 0
-        wait_until(lambda: sc.statusTracker().getActiveJobsIds() == [], "the partition ahead")
-        assert list(tmp_path.rglob("result-*"))
+        tracker = sc.statusTracker()
+        wait_until(lambda: (tracker.getJobInfo(1) or (1, (), ""))[2] == "SUCCEEDED", "the partition ahead")
+        assert list(tmp_path.rglob("result-1-*"))
         rows.close()
         wait_until(lambda: not list(tmp_path.rglob("result-*")), "the removal of its result")

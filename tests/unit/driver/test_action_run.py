@@ -124,3 +124,19 @@ def test_a_cancelled_action_cancels_the_job_that_makes_lost_results_anew():
     with pytest.raises(JobCancelled, match="nobody wants it"):
         started.wait()
     assert [spec.rerun for spec in application.specs] == [0, 1]
+
+
+@pytest.mark.parametrize("wait", [StartedAction.wait, lambda started: started.wait_partially(9)], ids=["all", "some"])
+def test_ctrl_c_cancels_the_job_and_says_how_far_it_was(monkeypatch: pytest.MonkeyPatch, wait: Any):
+    application = FakeApplication(["w1"])
+    started = application.start()
+    waited = RunningJob.wait
+
+    def interrupted_once(job: RunningJob, timeout_s: float = -1) -> bool:
+        monkeypatch.setattr(RunningJob, "wait", waited)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunningJob, "wait", interrupted_once)
+    with pytest.raises(KeyboardInterrupt, match="job 0 cancelled: 1 of 2 tasks were done"):
+        wait(started)
+    assert application.jobs[0].ended == JobEnded(0, "cancelled", text="interrupted")
