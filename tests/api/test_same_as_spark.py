@@ -15,7 +15,7 @@ import pytest
 
 from simspark import StatCounter, StorageLevel
 
-TEXT_KEYS = ("(str(i%5),i)", '("a",1)', 'b"x"')
+TEXT_KEYS = ("(str(i%5),i)", '("a",1)', 'b"x"', "str(i%7)", "(b'x'")
 
 NAMES = {"StorageLevel": StorageLevel, "StatCounter": StatCounter}
 RECORDED = json.loads(Path(__file__).with_name("recorded_from_spark.json").read_text(encoding="utf-8"))
