@@ -58,13 +58,14 @@ with SparkContext() as sc:
 """
 
 SESSION = """
-from simspark.driver.engine_choice import spark_session
 from simspark import SparkContext, RDD
-session = spark_session({"spark.app.name": "with a session", "spark.sql.shuffle.partitions": "3"})
+from simspark.sql import SparkSession
+session = SparkSession.builder.appName("with a session").config("spark.sql.shuffle.partitions", 3).getOrCreate()
 print(type(session).__module__.partition(".")[0], session.sparkContext is SparkContext.getOrCreate())
 print(session.sparkContext.appName, session.conf.get("spark.sql.shuffle.partitions"))
 print(session.createDataFrame(session.sparkContext.parallelize([(1, "a")]), ["n", "s"]).collect())
-print(spark_session({}) is session)
+print(session.read.text(__file__).rdd.map(lambda row: row.value).filter(lambda line: "=" in line).count() > 0)
+print(SparkSession.builder.getOrCreate() is session)
 session.stop()
 """
 
@@ -139,7 +140,20 @@ def test_a_failing_program_ends_with_its_own_error_and_no_stack_of_java(run_prog
 def test_a_session_is_pysparks_own_on_the_programs_context(run_program, program):
     done = run_program("spark+local[2]", program(SESSION))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["pyspark True", "with a session 3", "[Row(n=1, s='a')]", "True"]
+    assert done.stdout.splitlines() == ["pyspark True", "with a session 3", "[Row(n=1, s='a')]", "True", "True"]
+
+
+@pytest.mark.parametrize("example", ["wordcount.py", "sort.py"])
+def test_an_example_of_pysparks_own_prints_the_same_on_both(example, run_program, program, tmp_path):
+    import pyspark
+
+    text = (Path(pyspark.__file__).parent / "examples/src/main/python" / example).read_text(encoding="utf-8")
+    path = program(re.sub(r"^(from|import) pyspark\b", r"\1 simspark", text, flags=re.MULTILINE))
+    data = tmp_path / "data.txt"
+    data.write_text("7 1 13\n2 11 7\n")
+    here, there = (run_program(master, path, data) for master in ("local[2]", "spark+local[2]"))
+    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    assert sorted(there.stdout.splitlines()) == sorted(here.stdout.splitlines()) != []
 
 
 def test_spark_submit_runs_a_program_that_names_no_master(run_program, program, spark_master, tmp_path):
