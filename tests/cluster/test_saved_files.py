@@ -76,6 +76,23 @@ def test_a_checkpoint_outlives_the_worker_that_made_it(cluster: LocalCluster, tm
         assert rdd.sum() == sum(range(61))
 
 
+def test_actions_of_several_threads_make_one_checkpoint(scratch: Path, tmp_path: Path) -> None:
+    with SparkContext("local[2]", "threads", conf=conf()) as sc:
+        sc.setCheckpointDir(tmp_path)
+        base = sc.range(0, 60, 1, 2)
+        for _ in range(5):
+            rdd = base.map(lambda x: x + 1).map(lambda x: (x % 3, x)).reduceByKey(max, 2)
+            rdd.checkpoint()
+            results: list[object] = []
+            threads = [threading.Thread(target=lambda: results.append(sorted(rdd.collect()))) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert results == [[(0, 60), (1, 58), (2, 59)]] * 4
+            assert rdd.isCheckpointed()
+
+
 @pytest.mark.parametrize("master", MASTERS)
 def test_a_cancelled_save_leaves_no_temporary_folder(master: str, scratch: Path, tmp_path: Path) -> None:
     marks = tmp_path / "marks"

@@ -112,6 +112,8 @@ def test_what_appears_in_a_folder_while_it_is_removed_is_removed(tmp_path: Path,
     def rmdir(path: str) -> None:
         if path.endswith(".gone") and (name := next(late, None)):
             (Path(path) / name).touch()
+        with pytest.raises(FileNotFoundError):  # who asks for the folder by its name is too late
+            (folder / "7" / "3.7").touch()
         removes(path)
 
     monkeypatch.setattr(os, "rmdir", rmdir)
