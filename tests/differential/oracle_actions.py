@@ -110,9 +110,9 @@ class Actions:
         return dict(combined(self.parts(), lambda value: value, func, func))
 
     def lookup(self, key):
-        if self.partitioner:
-            self.partitioner[1](key)  # which may not be able to place it
-        return [value for other, value in self.all() if other == key]
+        """Looked for where the partitioner places it, which may not be able to."""
+        rows = self.parts()[self.partitioner[1](key) % self.size] if self.partitioner else self.all()
+        return [value for other, value in rows if other == key]
 
     def histogram(self, buckets):
         """Of given, ascending buckets; the last one is closed."""
