@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from simspark.driver.conf import SparkConf
     from simspark.driver.context import SimContext, SparkContext
     from simspark.driver.future_action import FutureAction
+    from simspark.driver.rdd.barriers import RDDBarrier
     from simspark.driver.rdd.core import RDD
     from simspark.driver.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
     from simspark.driver.threads import InheritableThread, inheritable_thread_target
     from simspark.publib.errors import (
         AccessRefused,
+        BarrierError,
         ClusterError,
         ConfigError,
         ContextStopped,
@@ -42,22 +44,26 @@ if TYPE_CHECKING:
         AccumulatorParam,
         Broadcast,
         ResultIterable,
-        TaskContext,
     )
     from simspark.publib.lineage.spark_files import SparkFiles
     from simspark.publib.lineage.stat_counter import StatCounter
     from simspark.publib.lineage.storage_level import StorageLevel
+    from simspark.publib.lineage.task_context import BarrierTaskContext, BarrierTaskInfo, TaskContext
     from simspark.publib.profilers import BasicProfiler, Profiler
     from simspark.publib.serializers import CPickleSerializer, MarshalSerializer
 
 _ERRORS = "simspark.publib.errors"
 _SHARED = "simspark.publib.lineage.shared"
+_CONTEXT = "simspark.publib.lineage.task_context"
 _PROFILERS = "simspark.publib.profilers"
 _SERIALIZERS = "simspark.publib.serializers"
 _HOME = {
     "AccessRefused": _ERRORS,
     "Accumulator": _SHARED,
     "AccumulatorParam": _SHARED,
+    "BarrierError": _ERRORS,
+    "BarrierTaskContext": _CONTEXT,
+    "BarrierTaskInfo": _CONTEXT,
     "BasicProfiler": _PROFILERS,
     "Broadcast": _SHARED,
     "CPickleSerializer": _SERIALIZERS,
@@ -75,6 +81,7 @@ _HOME = {
     "NotSerializable": _ERRORS,
     "Profiler": _PROFILERS,
     "RDD": "simspark.driver.rdd.core",
+    "RDDBarrier": "simspark.driver.rdd.barriers",
     "RemoteFailure": _ERRORS,
     "ResultIterable": _SHARED,
     "ResultTooLarge": _ERRORS,
@@ -89,7 +96,7 @@ _HOME = {
     "StatCounter": "simspark.publib.lineage.stat_counter",
     "StatusTracker": "simspark.driver.status",
     "StorageLevel": "simspark.publib.lineage.storage_level",
-    "TaskContext": _SHARED,
+    "TaskContext": _CONTEXT,
     "UserError": _ERRORS,
     "WorkerLost": _ERRORS,
     "inheritable_thread_target": "simspark.driver.threads",
@@ -100,6 +107,9 @@ __all__ = [
     "AccessRefused",
     "Accumulator",
     "AccumulatorParam",
+    "BarrierError",
+    "BarrierTaskContext",
+    "BarrierTaskInfo",
     "BasicProfiler",
     "Broadcast",
     "CPickleSerializer",
@@ -116,6 +126,7 @@ __all__ = [
     "NotEnoughResources",
     "NotSerializable",
     "Profiler",
+    "RDDBarrier",
     "RemoteFailure",
     "ResultIterable",
     "ResultTooLarge",

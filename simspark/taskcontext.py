@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from simspark.publib.lineage.shared import TaskContext
+from simspark.publib.lineage.task_context import BarrierTaskContext, BarrierTaskInfo, TaskContext
 
-__all__ = ["TaskContext"]
+__all__ = ["BarrierTaskContext", "BarrierTaskInfo", "TaskContext"]

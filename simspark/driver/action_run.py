@@ -87,6 +87,8 @@ class StartedAction:
             if lost is None:
                 values, self._values = self._values, {}
                 return [values[part] for part in self._partitions]
+            if self._running.spec.stages[-1].gang:
+                self._values = {}  # its tasks run together or not at all
         assert lost is not None
         raise lost
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ from simspark.driver.dispatch import INLINE_PROGRAM_BYTES
 from simspark.driver.files import WHOLE, DriverFiles, ResultReader
 from simspark.driver.job import AccumulatedUpdates, RunningJob, StageCode
 from simspark.driver.master_url import ClusterMaster, LocalClusterMaster, LocalMaster, MasterUrl
+from simspark.driver.needs import Offer, check_wanted, fitted
 from simspark.driver.scheduling import JobSpec, SchedulerSettings
 from simspark.driver.service import DRIVER, Engine
 from simspark.driver.stages import CompiledJob
@@ -31,7 +33,7 @@ from simspark.driver.status import StatusStore
 from simspark.driver.watchers import Watchers
 from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
 from simspark.publib.clock import SystemClock
-from simspark.publib.errors import ContextStopped
+from simspark.publib.errors import ConfigError, ContextStopped
 from simspark.publib.lineage.program import Program
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.wire import payload
@@ -91,7 +93,8 @@ class Application:
     def _start_local(self, master: LocalMaster) -> None:
         from simspark.driver.local import WORKER, LocalBackend
 
-        backend = LocalBackend(self.id, master.executors, self.directory, 0, self._nonce_secret)
+        cores = self._local_cores(master)
+        backend = LocalBackend(self.id, master.executors // cores, self.directory, 0, self._nonce_secret, cores)
         backend.prepare()
         import zmq  # while the template starts
 
@@ -111,8 +114,24 @@ class Application:
         backend.attach(self.engine.loop, self.engine, listener.endpoint)
         self.engine.start()
         self.parallelism = master.executors
+        self._offer = self._offered(cores, master.executors // cores * cores, 0)
         self.results = ResultReader(self.engine.owner, None)
         self._close = [context.term]
+
+    def _local_cores(self, master: LocalMaster) -> int:
+        """Cores of each executor here: one, unless tasks take more."""
+        cores = max(1, math.ceil(float(self.settings.task_cpus)))
+        if cores > master.executors:
+            raise ConfigError(
+                f"spark.task.cpus is {self.settings.task_cpus}, and {self.settings.master} has {master.executors} "
+                "cores: not one task fits. Lower the first or raise the second. (SS101)"
+            )
+        return cores
+
+    def _offered(self, slots_per_executor: int, most_slots: int, memory_bytes: int) -> Offer:
+        settings = self.settings
+        return Offer(settings.master, settings.task_cpus, slots_per_executor, most_slots, memory_bytes,
+                     settings.merges_profiles)
 
     def _start_cluster(self, master: ClusterMaster | LocalClusterMaster, name: str) -> None:
         from simspark.driver.cluster_backend import ClusterBackend
@@ -130,6 +149,10 @@ class Application:
         self.id = backend.application
         most = self.settings.cores_max or backend.slots
         self.parallelism = max(LEAST_CLUSTER_PARALLELISM, min(backend.slots, most))
+        cores, memory = self.settings.executor_cores, self.settings.executor_memory_bytes
+        has_all = isinstance(master, LocalClusterMaster)  # no worker will join it
+        most = self.settings.cores_max or (backend.slots if has_all else 0)
+        self._offer = self._offered(cores, most // cores * cores, memory)
         self.results = ResultReader(self.engine.owner, backend.fetch)
 
     def _cluster_access(self, master: ClusterMaster | LocalClusterMaster) -> tuple[Any, Callable[[], None]]:
@@ -251,9 +274,12 @@ class Application:
 
     def spec(self, compiled: CompiledJob, partitions: tuple[int, ...], name: str, site: str,
              properties: dict[str, str]) -> JobSpec:
-        """The scheduler's view of a new job."""
+        """The scheduler's view of a new job. Raises what says that it cannot run here."""
+        check_wanted(compiled.stages[-1], len(partitions))
+        each = zip(compiled.stages, compiled.profiles, strict=True)
+        stages = tuple(fitted(stage, profiles, self._offer) for stage, profiles in each)
         return JobSpec(
-            job=self.next_id("job"), stages=compiled.stages, partitions=partitions,
+            job=self.next_id("job"), stages=stages, partitions=partitions,
             max_failures=self.settings.max_failures or self._master.max_failures,
             max_losses=self.settings.max_losses, name=name, site=site,
             pool=properties.get("spark.scheduler.pool", "default"), group=properties.get("spark.jobGroup.id", ""),

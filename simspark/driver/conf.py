@@ -31,7 +31,7 @@ _SPARK_ONLY = (
     "spark.driver.cores", "spark.driver.memory", "spark.executor.instances", "spark.shuffle.", "spark.logConf",
     "spark.memory.", "spark.broadcast.", "spark.network.", "spark.rpc.", "spark.storage.", "spark.streaming.",
     "spark.home", "spark.security.", "spark.authenticate", "spark.eventLog.", "spark.dynamicAllocation.",
-    "spark.executor.id", "spark.app.",
+    "spark.executor.id", "spark.app.", "spark.scheduler.barrier.",
 )  # fmt: skip
 
 
@@ -88,6 +88,9 @@ class DriverSettings(NamedTuple):
     progress: str
     show_values: bool
     full_errors: bool
+    task_cpus: str
+    barrier_timeout_s: float
+    merges_profiles: bool
     executor_environment: dict[str, str]
 
 
@@ -142,6 +145,12 @@ def _factor(text: str) -> float:
     return float(text)
 
 
+def _cpus(text: str) -> str:
+    if not 1e-9 <= float(text) <= 0x7FFFFFFF:
+        raise ValueError(text)
+    return f"{float(text):g}"
+
+
 def _choice(*words: str) -> _Kind:
     def parse(text: str) -> str:
         return words[[word.lower() for word in words].index(text.strip().lower())]
@@ -154,6 +163,7 @@ _COUNT = _Kind(_count, "a whole number, 0 or more")
 _SIZE = _Kind(_size, 'a size such as "512m" or "2g"')
 _TIME = _Kind(_time, 'a time such as "500ms", "30s" or "2m"')
 _FLAG = _Kind(_flag, "true or false")
+_CPUS = _Kind(_cpus, "a number of cores, above 0")
 _FACTOR = _Kind(_factor, "a number above 0")
 _LABELS = _Kind(_labels, "KEY=VALUE, several with commas")
 
@@ -185,6 +195,11 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.excludeOnFailure.timeout", "node_exclude_s", _TIME, "60s", "How long a faulty node gets no tasks."),
     ("spark.simspark.scheduler.elsewhereWait", "elsewhere_wait_s", _TIME, "15s",
      "How long a task that a machine's disk failed waits for an executor on another machine."),
+    ("spark.task.cpus", "task_cpus", _CPUS, "1", "Cores that each task takes; a part of one counts as one."),
+    ("spark.barrier.sync.timeout", "barrier_timeout_s", _TIME, "365d",
+     "How long tasks of a barrier stage wait for each other in one barrier() or allGather()."),
+    ("spark.scheduler.resource.profileMergeConflicts", "merges_profiles", _FLAG, "false",
+     "Take the most of each where RDDs of one stage have several resource profiles; otherwise that is refused."),
     ("spark.speculation", "speculation", _FLAG, "false", "Start copies of tasks that take much longer than others."),
     ("spark.speculation.multiplier", "speculation_multiplier", _FACTOR, "3", "How many times the median is slow."),
     ("spark.speculation.quantile", "speculation_quantile", _FACTOR, "0.75",

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from simspark._version import __version__
 from simspark.driver.application import Application
@@ -31,6 +31,9 @@ from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import Sink
 from simspark.publib.profilers import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 from simspark.publib.serializers import Serializer
+
+if TYPE_CHECKING:
+    from simspark.publib.resource_profiles import ResourceInformation
 
 DEFAULT_MASTER = "local[*]"
 LEAST_PARALLELISM = 2
@@ -216,6 +219,11 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
     def reduce_parallelism(self) -> int:
         """See driver.engine."""
         return self._application.settings.default_parallelism
+
+    @property
+    def resources(self) -> dict[str, ResourceInformation]:
+        """What the driver was given beside cores, by name: nothing, since no worker offers any."""
+        return {}
 
     def sparkUser(self) -> str:
         """Who runs the program.

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from simspark.driver import scheduling
+from simspark.driver.barriers import BARRIER, Barriers
 from simspark.driver.block_directory import CachedBlocks, CachedPlace, MapOutputs
 from simspark.driver.dag_scheduler import PAUSE, DagScheduler
 from simspark.driver.demand import Demand
@@ -48,12 +49,13 @@ class Statistics(NamedTuple):
     shuffles: int
     shuffles_to_forget: int
     cached_blocks: int
+    meetings: int
 
     @property
     def is_empty(self) -> bool:
         """Nothing is left but executors: what holds when all jobs ended and all that they made was forgotten."""
         return not (self.jobs or self.stages or self.task_sets or self.running or self.pending or self.cancelled
-                    or self.shuffles or self.shuffles_to_forget or self.cached_blocks)  # fmt: skip
+                    or self.shuffles or self.shuffles_to_forget or self.cached_blocks or self.meetings)  # fmt: skip
 
 
 class SchedulerCore:
@@ -69,6 +71,7 @@ class SchedulerCore:
         self._outcomes = TaskOutcomes(settings, self._turn, self._pool, self._cached, self._scheduler, self._dag)
         self._dag.outcomes = self._outcomes
         self._watch = Watch(settings, self._turn, self._pool, self._scheduler, self._outcomes)
+        self._barriers = Barriers(settings, self._turn, self._pool)
         self._demand = Demand(settings, self._turn, self._pool, self._cached, self._dag, self._scheduler,
                               self._outcomes)  # fmt: skip
 
@@ -94,7 +97,7 @@ class SchedulerCore:
             pending=sum(len(tasks.pending) for tasks in sets), cancelled=cancelled, executors=len(executors),
             slots=self._pool.slots, silent=sum(1 for executor in executors if executor.silent_since >= 0),
             excluded=len(self._pool.excluded()), shuffles=len(self._outputs), shuffles_to_forget=to_forget,
-            cached_blocks=len(self._cached),
+            cached_blocks=len(self._cached), meetings=len(self._barriers),
         )  # fmt: skip
 
     def waiting_text(self) -> str:
@@ -113,7 +116,7 @@ class SchedulerCore:
         job = self._dag.job(job_id)
         gang = None if job is None else self._demand.gang_too_large(job)
         if gang is not None:
-            return f"{len(gang.pending)} slots at once are needed, there are {self._pool.slots}{said}"
+            return f"{len(gang.pending) * gang.spec.cpus} slots at once are needed, there are {self._pool.slots}{said}"
         if not self._pool.usable():
             if self._pool.excluded():
                 return f"{', '.join(self._pool.excluded())} is left out, executors elsewhere are expected{said}"
@@ -131,6 +134,7 @@ class SchedulerCore:
         turn.begin(now)
         self._dispatch(event)
         self._dag.plan()
+        self._barriers.review()
         self._demand.look_elsewhere()
         self._scheduler.offer()
         self._demand.review()
@@ -150,6 +154,8 @@ class SchedulerCore:
                 self._dag.cancel(job, reason)
             case scheduling.CommitAsked(executor, task):
                 self._outcomes.answer_commit(executor, task)
+            case scheduling.BarrierAsked():
+                self._barriers.ask(event)
             case scheduling.ExecutorJoined():
                 self._handle_joined(event)
             case scheduling.ExecutorSilent(executor):
@@ -189,6 +195,8 @@ class SchedulerCore:
         late_s = self._turn.rang(name)
         if name == PAUSE:
             self._dag.end_pause()
+        elif name == BARRIER:
+            self._barriers.ring(late_s)
         elif not self._watch.ring(name, late_s):
             self._demand.ring(name)
 

@@ -240,6 +240,8 @@ class DagScheduler:
             missing = range(len(partitions))
         else:
             partitions = range(spec.partitions)
+            if spec.gang:
+                self._outputs.clear(spec.shuffle)  # what a gang made counts as a whole
             missing = self._outputs.missing(spec.shuffle)
         limits = Limits(job.spec.max_failures, job.spec.max_losses)
         stage.tasks = TaskSet(spec, job.job, partitions, missing, attempt=stage.attempts, limits=limits,

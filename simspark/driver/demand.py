@@ -5,6 +5,10 @@ idles for a while without cached partitions, or when the master asks for it: idl
 partitions first, busy ones as their tasks end. A need that the cluster could not meet even when idle fails its job
 after a while, with the arithmetic. While all that it has are on workers that are left out it asks for others, and they
 get a while to come before the ones that it has are used after all.
+
+A gang that waits for its last slots keeps the executors that idle for it. But two applications could so wait for each
+other for ever; where others have the rest, it gives its own back after a while, cached partitions or not, and asks
+again after a pause, in which one of the others may get all that it needs. The pauses of two applications differ.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from simspark.driver.task_set import TaskSet
 from simspark.driver.turn import Turn
 
 IDLE = "idle"
+YIELD = "yield"
 UNMET = "unmet"
 DEMAND = "demand"
 ELSEWHERE = "elsewhere"
@@ -46,6 +51,8 @@ class Demand:
         self._told = False
         self._alone_since = -1.0
         self._made_room = False
+        self._short_since = -1.0
+        self._gangs_pause_until = 0.0
         self.queue_text = ""
 
     # ── what is wanted ───────────────────────────────────────────────────────────────────────────────────────────
@@ -58,6 +65,9 @@ class Demand:
             self._want(total)
         elif total < self._wanted:
             self._turn.arm(DEMAND, self._turn.now + LESS_AFTER_S)
+        if self._turn.now < self._gangs_pause_until:
+            self._turn.arm(DEMAND, self._gangs_pause_until)
+        self._watch_short_gangs()
         self._watch_idle()
         self._watch_unmet()
 
@@ -72,12 +82,22 @@ class Demand:
             self._want(self._total())
         elif name == IDLE:
             self._release_idle()
+        elif name == YIELD:
+            self._yield()
         elif name == UNMET:
             self._fail_unmet()
 
     def _total(self) -> int:
-        slots = sum(len(tasks.pending) + tasks.in_flight for tasks in self._scheduler.sets() if not tasks.paused)
-        total = -(-slots // self._pool.slots_per_executor)
+        each = self._pool.slots_per_executor
+        slots = 0
+        gangs_pause = self._turn.now < self._gangs_pause_until
+        for tasks in self._scheduler.sets():
+            if not tasks.paused:
+                wanting = 0 if tasks.spec.gang and gangs_pause else len(tasks.pending)
+                # so many of them fit an executor, and what they leave over is nobody's
+                fit = max(1, each // tasks.spec.cpus)
+                slots += -(-(wanting + tasks.in_flight) * each // fit)
+        total = -(-slots // each)
         if total and self._alone_since >= 0:
             total += len(self._pool)
         if self._settings.max_executors:
@@ -154,6 +174,8 @@ class Demand:
             self._turn.arm(IDLE, min(idle) + limit)
 
     def _idle(self) -> list[Executor]:
+        if self._short_since >= 0:
+            return []
         return [
             executor for executor in self._pool.all()
             if not executor.flight and not self._cached.is_holder(executor.name)
@@ -164,6 +186,33 @@ class Demand:
         for executor in self._idle():
             if self._turn.now >= executor.idle_since + limit:
                 self._release(executor)
+
+    def _watch_short_gangs(self) -> None:
+        """Note since when a gang waits for more executors than there are, and when to let others have them."""
+        if not any(self._is_short(tasks) for tasks in self._scheduler.sets()):
+            self._short_since = -1.0
+            return
+        if self._short_since < 0:
+            self._short_since = max(self._turn.now, self._gangs_pause_until)
+        limit = self._settings.idle_release_s
+        if limit > 0 and self._told and self._unmet_since < 0:
+            self._turn.arm(YIELD, max(self._short_since + limit, self._turn.now))
+
+    def _is_short(self, tasks: TaskSet) -> bool:
+        spec = tasks.spec
+        return spec.gang and not tasks.paused and len(tasks.pending) > self._pool.room_for(spec.cpus)
+
+    def _yield(self) -> None:
+        limit = self._settings.idle_release_s
+        if self._short_since < 0 or self._unmet_since >= 0 or self._turn.now < self._short_since + limit:
+            return
+        idle = [executor for executor in self._pool.all() if not executor.flight]
+        self._short_since = self._turn.now
+        if idle:
+            self._gangs_pause_until = self._turn.now + limit * (1.0 + self._turn.now * 997.0 % 1.0)
+            self._short_since = self._gangs_pause_until
+        for executor in idle:
+            self._release(executor)
 
     # ── what cannot be met ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,7 +257,7 @@ class Demand:
     def gang_too_large(self, job: Job) -> TaskSet | None:
         """A gang of the job that has more tasks than there are slots."""
         for tasks in self._scheduler.sets():
-            if tasks.job == job.job and tasks.spec.gang and not tasks.paused and len(tasks.pending) > self._pool.slots:
+            if tasks.job == job.job and self._is_short(tasks):
                 return tasks
         return None
 
@@ -217,6 +266,6 @@ class Demand:
         gang = self.gang_too_large(job)
         said = f": {self.queue_text}" if self.queue_text else ""
         if gang is not None and len(self._pool):
-            return (f"stage {gang.spec.stage} needs {len(gang.pending)} slots at once, "
+            return (f"stage {gang.spec.stage} needs {len(gang.pending) * gang.spec.cpus} slots at once, "
                     f"the application has {self._pool.slots}{said} ({waited})")  # fmt: skip
         return f"job {job.job} needs at least 1 slot, the application has 0{said} ({waited})"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simspark.driver.job import RunningJob, StageCode
-from simspark.driver.scheduling import Launch, Outputs
+from simspark.driver.scheduling import Launch, Outputs, StageSpec
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import Owner, SharedFile, TaskLaunch
 
@@ -34,11 +34,12 @@ class _Told:
 class _Stage:
     """The code of a stage, kept while a job names it."""
 
-    __slots__ = ("code", "jobs", "parents")
+    __slots__ = ("code", "cpus", "jobs", "parents")
 
-    def __init__(self, code: StageCode, parents: tuple[int, ...]) -> None:
+    def __init__(self, code: StageCode, spec: StageSpec) -> None:
         self.code = code
-        self.parents = parents
+        self.parents = spec.parents
+        self.cpus = spec.cpu_amount
         self.jobs: set[int] = set()
 
 
@@ -58,7 +59,7 @@ class Dispatcher:
         for spec in job.spec.stages:
             stage = self._stages.get(spec.stage)
             if stage is None:
-                stage = self._stages[spec.stage] = _Stage(job.codes[spec.stage], spec.parents)
+                stage = self._stages[spec.stage] = _Stage(job.codes[spec.stage], spec)
             stage.jobs.add(job.spec.job)
 
     def end_job(self, job: RunningJob) -> None:
@@ -110,8 +111,8 @@ class Dispatcher:
         """The sessions of all executors."""
         return [told.peer for told in self._told.values()]
 
-    def launch(self, launch: Launch, properties: dict[str, str]) -> None:
-        """Send attempts, and first what the executor lacks for them."""
+    def launch(self, launch: Launch, properties: dict[str, str], addresses: tuple[str, ...] = ()) -> None:
+        """Send attempts, and first what the executor lacks for them. ``addresses`` are those of a gang."""
         told = self._told.get(launch.executor)
         stage = self._stages.get(launch.stage)
         if told is None or stage is None:
@@ -122,7 +123,9 @@ class Dispatcher:
         if code.hash not in told.programs:
             self._send(told.peer, messages.StageProgram(code.hash, b"" if code.name else code.program, code.name))
             told.programs.add(code.hash)
-        self._send_tasks(told.peer, launch, code, properties)
+        head = messages.LaunchTasks(launch.job, launch.stage, launch.stage_attempt, code.hash, properties, (),
+                                    stage.cpus, addresses)
+        self._send_tasks(told.peer, launch, code, head)
 
     def program_missing(self, executor: str, digest: bytes) -> None:
         """An executor has let a program go that its next tasks name: send it again."""
@@ -142,23 +145,15 @@ class Dispatcher:
         places = tuple((owners.setdefault(worker, len(owners)), task) for worker, task in table.places)
         self._send(told.peer, messages.MapOutputs(shuffle, table.epoch, tuple(owners), places))
 
-    def _send_tasks(self, peer: str, launch: Launch, code: StageCode, properties: dict[str, str]) -> None:
+    def _send_tasks(self, peer: str, launch: Launch, code: StageCode, head: messages.LaunchTasks) -> None:
         batch: list[TaskLaunch] = []
         size = 0
         for attempt in launch.attempts:
             split = code.split(attempt.partition)
             if batch and size + len(split) > LAUNCH_BYTES:
-                self._send(peer, _launch_message(launch, code, properties, batch))
+                self._send(peer, head._replace(tasks=tuple(batch)))
                 batch, size = [], 0
             batch.append(TaskLaunch(attempt.task, attempt.partition, attempt.attempt, split))
             size += len(split) + 32
         if batch:
-            self._send(peer, _launch_message(launch, code, properties, batch))
-
-
-def _launch_message(
-    launch: Launch, code: StageCode, properties: dict[str, str], batch: list[TaskLaunch]
-) -> messages.LaunchTasks:
-    return messages.LaunchTasks(
-        launch.job, launch.stage, launch.stage_attempt, code.hash, properties, tuple(batch)
-    )
+            self._send(peer, head._replace(tasks=tuple(batch)))

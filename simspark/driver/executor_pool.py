@@ -21,12 +21,13 @@ class Running:
 
     ``cancelled_at``: since when nobody wants it any more (NEVER while somebody does). ``copied``: another attempt
     was asked for because this one is slow, stuck in a window or out of reach; the first that ends well counts.
-    ``moved``: its executor was told to leave it out, unless it had begun.
+    ``moved``: its executor was told to leave it out, unless it had begun. ``waits``: for others of its gang, so its
+    time does not run.
     """
 
     __slots__ = (
-        "attempt", "cancelled_at", "copied", "ended", "executor", "index", "moved", "started_at", "suspicion",
-        "sweep", "task", "tasks",
+        "attempt", "cancelled_at", "copied", "cpus", "ended", "executor", "index", "moved", "started_at", "suspicion",
+        "sweep", "task", "tasks", "waits",
     )
 
     def __init__(self, task: int, index: int, attempt: int, tasks: TaskSet, executor: Executor, suspicion: int) -> None:
@@ -34,6 +35,7 @@ class Running:
         self.index = index
         self.attempt = attempt
         self.tasks = tasks
+        self.cpus = tasks.spec.cpus
         self.executor = executor
         self.suspicion = suspicion
         self.started_at = NEVER
@@ -41,6 +43,7 @@ class Running:
         self.copied = False
         self.moved = False
         self.ended = False
+        self.waits = False
         self.sweep = ""
 
     @property
@@ -55,10 +58,14 @@ class Running:
 
 
 class Executor:
-    """One executor and its flight: the attempts that it was sent, by task id, in order."""
+    """One executor and its flight: the attempts that it was sent, by task id, in order.
 
-    __slots__ = ("draining", "flight", "heard_at", "host", "idle_since", "name", "places", "silent_since", "slots",
-                 "suspects", "worker")
+    ``extra``: how many slots the attempts in flight take beyond one each. While there are any, nothing waits in the
+    window: the executor's free threads would start it.
+    """
+
+    __slots__ = ("draining", "extra", "flight", "heard_at", "host", "idle_since", "name", "places", "silent_since",
+                 "slots", "suspects", "worker")
 
     def __init__(self, name: str, worker: str, host: str, slots: int, now: float) -> None:
         self.name = name
@@ -68,6 +75,7 @@ class Executor:
         self.places = ("executor:" + name, "worker:" + worker, "host:" + host)
         self.flight: dict[int, Running] = {}
         self.suspects = 0
+        self.extra = 0
         self.silent_since = NEVER
         self.draining = False
         self.heard_at = now
@@ -83,8 +91,8 @@ class Executor:
 
     @property
     def free_slots(self) -> int:
-        """How many more tasks it would start at once; none beside one that must be alone."""
-        free = self.slots - len(self.flight)
+        """How many slots of it idle; none beside a task that must be alone."""
+        free = self.slots - len(self.flight) - self.extra
         if free <= 0:
             return 0
         if self.suspects and any(running.suspicion > 1 for running in self.flight.values()):
@@ -94,6 +102,7 @@ class Executor:
     def take(self, running: Running) -> None:
         """It was sent an attempt."""
         self.flight[running.task] = running
+        self.extra += running.cpus - 1
         if running.suspicion:
             self.suspects += 1
 
@@ -103,6 +112,7 @@ class Executor:
         if running is None:
             return None
         running.ended = True
+        self.extra -= running.cpus - 1
         if running.suspicion:
             self.suspects -= 1
         return running
@@ -158,6 +168,10 @@ class ExecutorPool:
     def all(self) -> list[Executor]:
         """In the order in which they joined."""
         return list(self._executors.values())
+
+    def room_for(self, cpus: int) -> int:
+        """How many tasks of so many slots each they could run at once, were they idle."""
+        return self.slots if cpus == 1 else sum(executor.slots // cpus for executor in self._executors.values())
 
     def on_worker(self, worker: str) -> list[Executor]:
         """The executors of one worker."""

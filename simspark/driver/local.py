@@ -22,9 +22,10 @@ class LocalBackend:
     """A fixed number of executors, forked from this machine's template."""
 
     def __init__(self, application: str, executors: int, directory: AppDirectory, memory_bytes: int,
-                 nonce_secret: bytes) -> None:
+                 nonce_secret: bytes, cores: int = 1) -> None:
         self._application = application
         self._executors = executors
+        self._cores = cores
         self._directory = directory
         self._memory_bytes = memory_bytes
         self._nonce_secret = nonce_secret
@@ -86,7 +87,7 @@ class LocalBackend:
             executor=executor, application=self._application, worker=WORKER, driver_endpoint=self._endpoint,
             driver_key="", executor_public="", executor_secret=b"",
             nonce=executor_nonce(self._nonce_secret, executor), directory=self._directory.path, forward=True,
-            memory_bytes=self._memory_bytes,
+            cores=self._cores, memory_bytes=self._memory_bytes,
         ))  # fmt: skip
 
     def _watch_template(self) -> None:

@@ -2,9 +2,10 @@
 """Lineage: what an RDD is computed from.
 
 A node answers five questions: how many partitions, how one is computed (``source`` and ``split``), what it depends on,
-how its keys are partitioned, and where a partition is best computed. It never changes, but for marks that
-the user may set later: the storage level, the name, and that its rows are to be saved. Once they are, the node is
-``cut``: it is read from what was saved, and its lineage forgotten. Nodes stay in the driver: ``stages`` compiles them.
+how its keys are partitioned, and where a partition is best computed. It never changes, but for marks that the user may
+set later: the storage level, the name, the resource profile, and that its rows are to be saved. Once they are, the node
+is ``cut``: it is read from what was saved, and its lineage forgotten. Nodes stay in the driver: ``stages`` compiles
+them.
 
 ``source`` and ``split`` take the inputs that the dependencies give, in their order: sources of rows, and functions
 from a partition's index in that input to its split there.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from simspark.publib.lineage.steps import Step
     from simspark.publib.lineage.storage_level import StorageLevel
     from simspark.publib.lineage.task import Source
+    from simspark.publib.resource_profiles import ResourceProfile
 
 Splits = Callable[[int], Any]
 
@@ -38,11 +40,11 @@ LINEAGE = threading.RLock()
 
 
 class Node:
-    """One RDD of the lineage."""
+    """One RDD of the lineage. ``barrier``: it is made in tasks that run all at once."""
 
     __slots__ = (
-        "cached", "checkpoint", "dependencies", "id", "level", "name", "operation", "partitioner", "partitions",
-        "saved", "site",
+        "barrier", "cached", "checkpoint", "dependencies", "id", "level", "name", "operation", "partitioner",
+        "partitions", "profile", "saved", "site",
     )  # fmt: skip
 
     def __init__(self, number: int, operation: str, site: CallSite, partitions: int,
@@ -56,6 +58,8 @@ class Node:
         self.level: StorageLevel | None = None
         self.cached: Lifeline | None = None
         self.name: str | None = None
+        self.profile: ResourceProfile | None = None
+        self.barrier = False
         self.checkpoint = ""
         self.saved: Node | None = None
 
@@ -64,6 +68,7 @@ class Node:
         with LINEAGE:
             self.saved = saved
             self.dependencies = (OneToOne(saved),)
+            self.barrier = False
             self._forget()
 
     def _forget(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from simspark.publib.wire.messages import TaskReport
+from simspark.publib.wire.messages import Said, TaskReport
 
 
 class StageSpec(NamedTuple):
@@ -20,7 +20,8 @@ class StageSpec(NamedTuple):
     ``stage`` is unique in the application. ``shuffle`` is what its tasks write, or -1 for the job's last stage.
     ``parents`` are the shuffles that it reads. Many jobs may name the same shuffle: its outputs are made once.
     ``rdds`` are cached RDDs on the way, nearest to the end first: a task goes where its partition of the first cached
-    one is. ``places`` maps a partition to workers' hosts that its input prefers. ``gang``: all tasks or none.
+    one is. ``places`` maps a partition to workers' hosts that its input prefers. ``gang``: all tasks or none. Each task
+    takes ``cpus`` slots of its executor; ``cpu_amount`` is the exact number that was asked for.
     """
 
     stage: int
@@ -32,6 +33,8 @@ class StageSpec(NamedTuple):
     gang: bool = False
     name: str = ""
     site: str = ""
+    cpus: int = 1
+    cpu_amount: str = "1"
 
 
 class JobSpec(NamedTuple):
@@ -121,6 +124,16 @@ class CommitAsked(NamedTuple):
     task: int
 
 
+class BarrierAsked(NamedTuple):
+    """A task of a gang has come to its ``meeting``-th "barrier" or "allGather" (``kind``)."""
+
+    executor: str
+    task: int
+    meeting: int
+    kind: str
+    said: Said
+
+
 class BlocksDropped(NamedTuple):
     """Cached partitions, as (rdd, partition), that an executor evicted."""
 
@@ -178,13 +191,17 @@ class Attempt(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """Send these attempts of one stage to an executor; map output tables that it lacks go first."""
+    """Send these attempts of one stage to an executor; map output tables that it lacks go first.
+
+    ``gang``: the executors of all tasks of a gang, by partition; empty for other stages.
+    """
 
     executor: str
     job: int
     stage: int
     stage_attempt: int
     attempts: tuple[Attempt, ...]
+    gang: tuple[str, ...] = ()
 
 
 class Cancel(NamedTuple):
@@ -201,6 +218,16 @@ class AnswerCommit(NamedTuple):
     executor: str
     task: int
     allowed: bool
+
+
+class AnswerBarrier(NamedTuple):
+    """Answer a BarrierAsked: what all said, by partition, or why they cannot meet."""
+
+    executor: str
+    task: int
+    meeting: int
+    said: tuple[Said, ...]
+    error: str
 
 
 class TakeResult(NamedTuple):
@@ -292,6 +319,7 @@ class SchedulerSettings(NamedTuple):
     max_fetch_rounds: int = 4
     max_result_bytes: int = 1 << 30
     max_executors: int = 0
+    barrier_timeout_s: float = 365 * 86400.0
 
     def fast(self) -> SchedulerSettings:
         """The same with short waits, for tests on real processes."""

@@ -243,6 +243,8 @@ class Engine:
                 self.step(scheduling.Reported(executor, reports))
             case messages.CommitAsk(task):
                 self.step(scheduling.CommitAsked(executor, task))
+            case messages.BarrierAsk():
+                self.step(scheduling.BarrierAsked(executor, *message))
             case messages.BlocksDropped(blocks):
                 self.step(scheduling.BlocksDropped(executor, blocks))
             case messages.ProgramMissing(digest, _):
@@ -274,7 +276,8 @@ class Engine:
         match effect:
             case scheduling.Launch():
                 job = self.jobs.get(effect.job)
-                self._dispatcher.launch(effect, {} if job is None else job.properties)
+                addresses = tuple(map(self._address, effect.gang))
+                self._dispatcher.launch(effect, {} if job is None else job.properties, addresses)
             case scheduling.TakeResult(job_id, partition, worker, report):
                 self.jobs.take(job_id, partition, Accepted(worker, report))
             case scheduling.CountAccumulated(accumulated):
@@ -283,6 +286,8 @@ class Engine:
                 self._end_job(effect)
             case scheduling.AnswerCommit(executor, task, allowed):
                 self._tell(executor, messages.CommitAnswer(task, allowed))
+            case scheduling.AnswerBarrier(executor, task, meeting, said, error):
+                self._tell(executor, messages.BarrierAnswer(task, meeting, said, error))
             case scheduling.Cancel(executor, tasks, reason):
                 self._tell(executor, messages.CancelTasks(tasks, reason))
             case machine.SetTimer(name, when):
@@ -300,6 +305,13 @@ class Engine:
                 self._release(executor)
             case scheduling.DropFiles():
                 self._drop(effect)
+
+    def _address(self, executor: str) -> str:
+        """Where an executor's data is served: its machine, and the port of the block server there, or 0."""
+        worker, host = self._expected.get(executor, ("", ""))
+        owner = self._dispatcher.owner(worker)
+        _, colon, port = ("" if owner is None else owner.endpoint).rpartition(":")
+        return f"{host}:{port if colon and port.isdigit() else 0}"
 
     def _end_job(self, ended: scheduling.JobEnded) -> None:
         job = self.jobs.end(ended)

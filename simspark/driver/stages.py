@@ -9,15 +9,19 @@ and again only when what is cached or checkpointed on its way has changed. A nod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from simspark.driver.closures import pickle_program
 from simspark.driver.dependency import OneToOne, ShuffleDependency
+from simspark.driver.needs import is_gang, profiles_of
 from simspark.driver.node import LINEAGE, DataNode, Node, Splits, StepsNode, UnionNode
 from simspark.driver.scheduling import StageSpec
 from simspark.publib.lineage.program import Program, Steps
 from simspark.publib.lineage.sources import CachedSource
 from simspark.publib.lineage.task import Sink, Source
+
+if TYPE_CHECKING:
+    from simspark.publib.resource_profiles import ResourceProfile
 
 NO_SHUFFLE = -1
 _SAVED = -1
@@ -52,7 +56,8 @@ class CompiledJob(NamedTuple):
 
     ``stages``: parents first, the one that gives the results last. ``programs``: by stage, pickles the program when
     called, at most once; NotSerializable says what cannot travel. ``split(stage, partition)`` is small and picklable.
-    ``operations``: by stage, for messages. ``shuffles`` are alive while this is.
+    ``operations``: by stage, for messages. ``shuffles`` are alive while this is. ``profiles`` are those of the RDDs
+    of each stage, in the order of ``stages``.
     """
 
     stages: tuple[StageSpec, ...]
@@ -60,6 +65,7 @@ class CompiledJob(NamedTuple):
     split: Callable[[int, int], Any]
     operations: dict[int, tuple[Operation, ...]]
     shuffles: tuple[ShuffleDependency, ...]
+    profiles: tuple[tuple[ResourceProfile, ...], ...]
 
 
 class _Body(NamedTuple):
@@ -82,7 +88,8 @@ def compile_job(node: Node, sink: Sink, *, next_stage: Callable[[], int], name: 
                 finish: Finish | None = None, pickle: Pickle = pickle_program) -> CompiledJob:
     """Cut the lineage of an action on ``node`` into stages; ``sink`` takes its rows. ``name`` is the action's.
 
-    ``finish`` may change a stage's program before ``pickle`` makes bytes of it.
+    ``finish`` may change a stage's program before ``pickle`` makes bytes of it. Raises BarrierError for stages that
+    cannot be gangs.
     """
     finished = finish or _as_it_is
 
@@ -101,7 +108,8 @@ def compile_job(node: Node, sink: Sink, *, next_stage: Callable[[], int], name: 
     operations = {shuffle.stage: (*stages[shuffle].operations, *_of_sink(shuffle)) for shuffle in shuffles}
     operations[number] = (*last.operations, *_operations(sink))
     return CompiledJob(
-        tuple(specs), programs, lambda stage, partition: splits[stage](partition), operations, tuple(shuffles)
+        tuple(specs), programs, lambda stage, partition: splits[stage](partition), operations, tuple(shuffles),
+        tuple(profiles_of(end) for end in (*(shuffle.node for shuffle in shuffles), node)),
     )
 
 
@@ -113,6 +121,7 @@ def _spec(number: int, shuffle: ShuffleDependency | None, stage: _Stage, node: N
         parents=tuple(parent.shuffle for parent in stage.parents),
         rdds=tuple(_cached_in_place(node)),
         places=_places(node),
+        gang=is_gang(node),
         name=node.operation or action,
         site=str(node.site),
     )

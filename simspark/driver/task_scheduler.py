@@ -7,7 +7,8 @@ travel in big batches. A window is refilled when half of it is free, and never w
 left, so that the last tasks are spread again.
 
 Jobs are served in the order in which they came; with several pools, the pool with the fewest tasks in flight is
-served first. A gang gets all its slots at once or none; while it could have them, nothing behind it gets any.
+served first. A gang gets all its slots at once or none; while it could have them, nothing behind it gets any. A task
+that takes several slots waits until its executor has as many, and nothing behind it gets any of these.
 """
 
 from __future__ import annotations
@@ -129,13 +130,23 @@ class TaskScheduler:
         while hungry and sets:
             hungry = [
                 executor for executor in hungry
-                if any(self._give(executor, tasks, 1, idle=True) for tasks in self._line(sets))
-                and executor.free_slots
+                if self._serve(executor, sets) and executor.free_slots
             ]
         if not suspicion:
             for executor in executors:
                 if not executor.suspects:
                     self._fill_window(executor, sets)
+
+    def _serve(self, executor: Executor, sets: list[TaskSet]) -> bool:
+        """Launch one task on a free slot; False when there is none for it."""
+        for tasks in self._line(sets):
+            cpus = tasks.spec.cpus
+            if cpus > executor.free_slots:
+                if cpus <= executor.slots and tasks.pending:
+                    return False
+            elif self._give(executor, tasks, 1, idle=True):
+                return True
+        return False
 
     def _line(self, sets: list[TaskSet]) -> list[TaskSet]:
         """In the order to serve them: first the pool with the fewest tasks in flight, then first come."""
@@ -179,10 +190,13 @@ class TaskScheduler:
 
     def _send_launches(self) -> None:
         launches, self._launches = self._launches, {}
+        gangs: dict[TaskSet, tuple[str, ...]] = {}
         turn = self._turn
         for (name, tasks), attempts in launches.items():
             stage = tasks.spec.stage
-            turn.add(Launch(name, tasks.job, stage, tasks.attempt, tuple(attempts)))
+            if tasks.spec.gang and tasks not in gangs:
+                gangs[tasks] = _executors_of(tasks)
+            turn.add(Launch(name, tasks.job, stage, tasks.attempt, tuple(attempts), gangs.get(tasks, ())))
             starts = tuple(map(TaskStart._make, attempts))
             turn.emit(TasksStarted(tasks.job, stage, tasks.attempt, name, starts))
             executor = self._pool.get(name)
@@ -204,7 +218,7 @@ class TaskScheduler:
     def _window_room(self, executor: Executor, tasks: TaskSet) -> int:
         limit = executor.slots * self._window(tasks)
         room = limit - len(executor.flight)
-        if tasks.spec.gang or room <= 0 or room * 2 < limit:
+        if tasks.spec.gang or tasks.spec.cpus > 1 or executor.extra or room <= 0 or room * 2 < limit:
             return 0
         pending, slots = len(tasks.pending), self._pool.slots
         if not 0 <= tasks.mean_s < TINY_S and pending <= slots:
@@ -318,9 +332,10 @@ class TaskScheduler:
             if self._rests(tasks, usable):
                 continue
             wanted = len(tasks.pending)
-            if sum(executor.free_slots for executor in usable) >= wanted:
+            cpus = tasks.spec.cpus
+            if sum(executor.free_slots // cpus for executor in usable) >= wanted:
                 self._launch_gang(tasks, usable)
-            elif sum(executor.slots for executor in usable) >= wanted:
+            elif sum(executor.slots // cpus for executor in usable) >= wanted:
                 break
         return rest
 
@@ -340,7 +355,13 @@ class TaskScheduler:
         left.sort(reverse=True)
         while left:
             for executor in usable:
-                if left and executor.free_slots:
+                if left and executor.free_slots >= tasks.spec.cpus:
                     index = left.pop()
                     pending.discard(index)
                     self._launch(executor, tasks, index)
+
+
+def _executors_of(gang: TaskSet) -> tuple[str, ...]:
+    """Where the tasks of a gang run, by partition."""
+    order = sorted(gang.running, key=gang.partitions.__getitem__)
+    return tuple(gang.running[index][0].executor.name for index in order)

@@ -189,6 +189,7 @@ class TaskSet:
         self.pool = pool
         self.partitions = partitions
         self.attempt = attempt
+        self.restarts = 0
         self.limits = limits
         self.created_at = now
         self.ready_at = now
@@ -235,8 +236,10 @@ class TaskSet:
         trouble = self.troubles.get(index)
         attempt = suspicion = 0
         if trouble is not None:
-            attempt, suspicion = trouble.attempts, 0 if self.spec.gang else trouble.suspicion
+            attempt, suspicion = trouble.attempts, trouble.suspicion
             trouble.attempts += 1
+        if self.spec.gang:
+            attempt, suspicion = self.restarts, 0
         running = Running(task, index, attempt, self, executor, suspicion)
         self.running.setdefault(index, []).append(running)
         self.in_flight += 1
@@ -303,6 +306,7 @@ class TaskSet:
         self.held = {}
         self.leaves = {}
         self.attempt += 1
+        self.restarts += 1
         return others
 
     def measure(self, count: int, seconds: float) -> None:

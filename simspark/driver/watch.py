@@ -136,7 +136,7 @@ class Watch:
         limit = self._settings.task_timeout_s
         for executor in self._pool.all():
             for running in list(executor.started()):
-                if running.is_cancelled or running.started_at < 0 or executor.silent_since >= 0:
+                if running.is_cancelled or running.waits or running.started_at < 0 or executor.silent_since >= 0:
                     continue
                 if self._turn.now >= running.started_at + limit:
                     text = f"{name_of(running)} ran longer than {limit:g} s"
@@ -153,7 +153,7 @@ class Watch:
             starts = [
                 running.started_at
                 for executor in self._pool.all() if executor.silent_since < 0 for running in executor.started()
-                if not running.is_cancelled and running.started_at >= 0
+                if not running.is_cancelled and not running.waits and running.started_at >= 0
             ]  # fmt: skip
             if starts:
                 due = min(starts) + limit

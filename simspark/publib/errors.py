@@ -7,7 +7,8 @@
     │   ├── ContextStopped        the context is not running
     │   ├── SparkLacks            Apache Spark has nothing of the name
     │   ├── PipeFailed            a program that rows were piped through failed
-    │   └── NeedsSpark            only Apache Spark can do it
+    │   ├── NeedsSpark            only Apache Spark can do it
+    │   └── BarrierError          a barrier stage cannot be, or its tasks cannot meet
     ├── ClusterError              this cluster cannot do it now
     │   ├── NoMaster              nobody answers there
     │   ├── AccessRefused         no key, a wrong key, or the key of another role
@@ -86,6 +87,12 @@ class NeedsSpark(UserError, NotImplementedError):
     """Only Apache Spark can do it: the program may run there unchanged."""
 
     code = "SS106"
+
+
+class BarrierError(UserError, RuntimeError):
+    """A barrier stage cannot be, its tasks cannot meet, or a task is in none."""
+
+    code = "SS107"
 
 
 class ClusterError(SimsparkError):

@@ -18,9 +18,11 @@ import pytest
 from simspark.driver.engine import Following, Prepared
 from simspark.driver.files import DriverFiles
 from simspark.driver.job_control import JobControl, ThreadProperties
+from simspark.driver.needs import check_wanted
 from simspark.driver.node import Node
 from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.rdd.hadoop import HadoopSources
+from simspark.driver.scheduling import StageSpec
 from simspark.driver.shared_files import SharedFiles
 from simspark.driver.shipping import Shipping
 from simspark.driver.stages import CompiledJob, compile_job
@@ -32,6 +34,7 @@ from simspark.publib.lineage.program import run_program
 from simspark.publib.lineage.shared import Accumulator
 from simspark.publib.lineage.task import FileRef, MapDone, SegmentRef, Sink, TaskRun
 from simspark.publib.wire import payload
+from tests.api.gangs import HereGang
 
 from .gates import Gate
 
@@ -198,18 +201,25 @@ class HereContext(FileSources, HadoopSources, JobControl, Shipping):
         self.activities.remove(activity)
 
     def run_compiled(self, job: CompiledJob, wanted: list[int], operation: str) -> list[Any]:
+        check_wanted(job.stages[-1], len(set(wanted)))
         self.jobs.append((operation, wanted))
         for stage in job.stages[:-1]:
             if stage.shuffle not in self.files.outputs:
-                done = [self._run(job, stage.stage, part) for part in range(stage.partitions)]
+                done = self._run_stage(job, stage, range(stage.partitions))
                 self.files.outputs[stage.shuffle] = [FileRef("here", each.name) for each in done]
-        return [self._run(job, job.stages[-1].stage, part).value for part in wanted]
+        return [done.value for done in self._run_stage(job, job.stages[-1], wanted)]
 
-    def _run(self, job: Any, stage: int, partition: int) -> Any:
+    def _run_stage(self, job: Any, stage: StageSpec, partitions: Sequence[int]) -> list[Any]:
+        if not stage.gang:
+            return [self._run(job, stage.stage, part) for part in partitions]
+        done = HereGang(stage.partitions).run(lambda part, gang: self._run(job, stage.stage, part, gang))
+        return [done[part] for part in partitions]
+
+    def _run(self, job: Any, stage: int, partition: int, gang: Any = None) -> Any:
         program = payload.load(job.programs[stage]())
         split = payload.load(payload.dump(job.split(stage, partition)))
         task = TaskRun(job_id=0, stage_id=stage, stage_attempt=0, partition=partition, attempt=0,
-                       task_id=next(self._tasks), data=self.files, cache=self.cache, **self.limits)
+                       task_id=next(self._tasks), data=self.files, cache=self.cache, gang=gang, **self.limits)
         self.stages_run.append(stage)
         done = run_program(program, split, task)
         for accumulator, update in task.accumulated.items():

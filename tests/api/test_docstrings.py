@@ -9,19 +9,33 @@ from typing import Any
 
 import pytest
 
-from simspark import RDD, FutureAction, SparkConf, SparkFiles, StatCounter, StatusTracker
+from simspark import (
+    RDD,
+    BarrierTaskContext,
+    BarrierTaskInfo,
+    FutureAction,
+    RDDBarrier,
+    SparkConf,
+    SparkFiles,
+    StatCounter,
+    StatusTracker,
+    TaskContext,
+)
 from simspark.driver.job_control import JobControl
 from simspark.driver.rdd.checkpoint_directories import CheckpointDirectories
 from simspark.driver.rdd.file_sources import FileSources
 from simspark.driver.rdd.hadoop import HadoopSources
 from simspark.driver.rdd.sources import Sources
 from simspark.driver.shipping import Shipping
+from simspark.publib import resource_profiles
 from simspark.publib.lineage.bounded_float import BoundedFloat
+
+RESOURCES = [kind for kind in vars(resource_profiles).values() if getattr(kind, "__module__", "").endswith("profiles")]
 
 OWNERS = (
     RDD, Sources, CheckpointDirectories, FileSources, HadoopSources, JobControl, Shipping, FutureAction, StatusTracker,
-    SparkConf, SparkFiles, StatCounter,
-    BoundedFloat,
+    SparkConf, SparkFiles, StatCounter, BoundedFloat, TaskContext, BarrierTaskContext, BarrierTaskInfo, RDDBarrier,
+    *RESOURCES,
 )  # fmt: skip
 EXAMPLES = [
     test

@@ -33,18 +33,17 @@ EXCEPTIONS = {
     "rdd.RDD.__init__": MADE_BY_THE_CONTEXT,
     "broadcast.Broadcast.__init__": MADE_BY_THE_CONTEXT,
     "conf.SparkConf.__init__": "PySpark's _jvm and _jconf are objects of Java",
-    "taskcontext.TaskContext.__init__": "made by the executor; PySpark's takes what Java told it",
     "rdd.RDD.sortByKey": NONE_IS_NO_CALL,
     "rdd.RDD.repartitionAndSortWithinPartitions": NONE_IS_NO_CALL,
 }
 """Differences that are meant, each with its reason."""
 
 TO_COME = (
-    "Barrier", "resource.", "status.", "InheritableThread", "inheritable_thread_target", "Status", "Spark", "Hadoop",
-    "hadoop", "sequenceFile", "SequenceFile", "heckpoint", "Approx", "JobTag", "withResources", "ResourceProfile",
-    "binary", "wholeTextFiles", "pickleFile", "PickleFile", "toDF", "pipe", "histogram", "ample", "cpuAmount",
-    "from_json", "mapPartitionsWithSplit", "cleanShuffle", "collectWithJobGroup", "SystemProperty", "uiWebUrl",
-    "barrier", "JobsWithTag", "resources", "InterruptOnCancel", "LogLevel",
+    "status.", "InheritableThread", "inheritable_thread_target", "Status", "Spark", "Hadoop",
+    "hadoop", "sequenceFile", "SequenceFile", "heckpoint", "Approx", "JobTag",
+    "binary", "wholeTextFiles", "pickleFile", "PickleFile", "toDF", "pipe", "histogram", "ample",
+    "mapPartitionsWithSplit", "cleanShuffle", "collectWithJobGroup", "SystemProperty", "uiWebUrl",
+    "JobsWithTag", "InterruptOnCancel", "LogLevel",
 )  # fmt: skip
 
 

@@ -316,7 +316,9 @@ class SimDriver(Process):
             self.outcomes[work.job] = job.ended._replace(outcome="failed", error="FetchFailed")
             self.sim.judge.unreadable(self, work, keepers)
             return
-        self._submit(work._replace(partitions=tuple(missing)), REFETCHED + self._resubmitted)
+        if not self.program.stages[work.stages[-1]].gang:
+            work = work._replace(partitions=tuple(missing))
+        self._submit(work, REFETCHED + self._resubmitted)
 
     def _read_again(self, work: programs.JobWork, job: RunningJob, deadline: float) -> None:
         self.reading -= 1

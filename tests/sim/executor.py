@@ -32,7 +32,8 @@ RAISED = Failure("ValueError", "builtins", "the user's own", (), (), "", b"")
 class _Run:
     """One attempt under way."""
 
-    __slots__ = ("arrived", "cancelled", "fault", "head", "index", "over", "refs", "rows", "task", "work")
+    __slots__ = ("arrived", "cancelled", "fault", "head", "index", "meeting", "over", "refs", "rows", "task",
+                 "then", "work")
 
     def __init__(self, head: messages.LaunchTasks, task: messages.TaskLaunch, work: programs.StageWork) -> None:
         self.head = head
@@ -45,6 +46,8 @@ class _Run:
         self.fault: FetchFault | None = None
         self.rows: list[int] = []
         self.index = 0
+        self.meeting = 0
+        self.then: Callable[[], None] | None = None
 
 
 class SimExecutor(Process):
@@ -121,6 +124,8 @@ class SimExecutor(Process):
                 run = self.running.get(task)
                 if run is not None:
                     self._committed(run, allowed)
+            case messages.BarrierAnswer(task, meeting, said, error):
+                self._met(task, meeting, said, error)
             case messages.CancelTasks(tasks, _):
                 self._cancel(tasks)
             case messages.DropBlocks(rdds, shuffles, _):
@@ -221,7 +226,31 @@ class SimExecutor(Process):
             run.rows = programs.transform(run.work, [row for _, part in parts for row in part])
             self._compute(run)
 
+    def _meet(self, run: _Run, kind: str, then: Callable[[], None]) -> None:
+        """Wait for the others of the gang."""
+        run.meeting += 1
+        run.then = then
+        said = messages.Said(str(run.task.partition) if kind == "allGather" else "", "", "")
+        self._send(messages.BarrierAsk(run.task.task, run.meeting, kind, said))
+
+    def _met(self, task: int, meeting: int, said: tuple[messages.Said, ...], error: str) -> None:
+        run = self.running.get(task)
+        if run is None or run.over or run.cancelled or run.then is None:
+            return
+        if error or meeting != run.meeting:
+            self._crash(f"task {task} asked for meeting {run.meeting} and was told of {meeting}: {error}")
+        if said and [each.text for each in said] != [str(part) for part in range(run.work.partitions)]:
+            self._crash(f"task {task} heard {said}")
+        then, run.then = run.then, None
+        then()
+
     def _compute(self, run: _Run) -> None:
+        if run.work.gang and not run.over:
+            self._meet(run, "allGather", lambda: self._compute_now(run))
+        else:
+            self._compute_now(run)
+
+    def _compute_now(self, run: _Run) -> None:
         if run.over or not self.world.phase("p3", self):
             return
         behaviour = self.sim.behaviour_of(self, run.head, run.task)
@@ -233,7 +262,13 @@ class SimExecutor(Process):
         elif behaviour in ("hang", "deaf hang"):
             self.sim.note_hang(self.spec.application, run.head.stage, run.task.partition)
         else:
-            self.call_in(cost * (20 if behaviour == "slow" else 1), self._computed, run)
+            self.call_in(cost * (20 if behaviour == "slow" else 1), self._leave_user_code, run)
+
+    def _leave_user_code(self, run: _Run) -> None:
+        if run.work.gang and not run.over:
+            self._meet(run, "barrier", lambda: self._computed(run))
+        else:
+            self._computed(run)
 
     def _computed(self, run: _Run) -> None:
         """User code has returned: the output is written."""

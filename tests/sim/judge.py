@@ -10,6 +10,7 @@ from simspark.driver.job import RunningJob
 from simspark.publib.wire import messages
 from tests.sim import programs
 from tests.sim.executor import SimExecutor
+from tests.sim.gangs import GangRecord
 from tests.sim.world import Violation
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class _Attempt:
 class DriverRecord:
     """What one driver has decided so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, gangs: GangRecord) -> None:
+        self.gangs = gangs
         self.live: dict[str, int] = {}
         self.homes: dict[str, str] = {}
         self.gone: set[str] = set()
@@ -69,7 +71,10 @@ class Judge:
         raise Violation(f"at {self.sim.world.now:.4f}: {text}")
 
     def record(self, driver: SimDriver) -> DriverRecord:
-        return self.of.setdefault(driver.name, DriverRecord())
+        known = self.of.get(driver.name)
+        if known is None:
+            known = self.of[driver.name] = DriverRecord(GangRecord(driver.program, self.violate))
+        return known
 
     # ── the driver ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -99,6 +104,7 @@ class Judge:
         record.full_disks.intersection_update(driver.core.pool.excluded())
         for effect in effects:
             self._effect(driver, record, event, effect, fresh=fresh)
+        record.gangs.decided(event, effects)
 
     def _reported(self, record: DriverRecord, event: scheduling.Reported) -> None:
         for report in event.reports:

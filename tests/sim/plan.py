@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from simspark.driver.scheduling import SchedulerSettings
 from simspark.master.core import MasterSettings
 from simspark.worker.core import WorkerSettings
-from tests.sim.programs import Program, make_program
+from tests.sim.programs import Program, make_program, with_gangs
 
 
 class Fault(NamedTuple):
@@ -52,6 +52,7 @@ class Plan(NamedTuple):
     task_timeout_s: float
     speculation: bool
     slow_worker: bool
+    gangs: bool = False
 
     @property
     def master_settings(self) -> MasterSettings:
@@ -68,7 +69,8 @@ class Plan(NamedTuple):
         )
 
     def program(self, driver: str) -> Program:
-        return make_program(driver, random.Random(f"{self.seed} {driver}"))
+        program = make_program(driver, random.Random(f"{self.seed} {driver}"))
+        return with_gangs(program) if self.gangs else program
 
 
 PHASES = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10")
@@ -91,6 +93,7 @@ STOPS_S = (2.0, 6.0, 60.0)
 CUTS_S = (1.0, 4.0, 9.0, 25.0)
 TASK_FAULTS = ("raise", "die", "hang", "deaf hang", "slow")
 FAULTS_PER_SEED = 4
+GANG_MOST = 3
 WALKS = tuple(random.Random(walk).sample(CELLS, len(CELLS)) for walk in range(FAULTS_PER_SEED))
 
 
@@ -129,11 +132,13 @@ def plan_of(number: int) -> Plan:
     behaviours = _behaviours(drivers, draw)
     hangs = any("hang" in entry.what for entry in behaviours)
     slow_worker = draw.random() < 0.1
+    slots, wanted = draw.choice((1, 2, 2)), draw.choice((2, 3, 4))
     return Plan(
-        seed=str(number), workers=workers, slots=draw.choice((1, 2, 2)), executor_cores=1, drivers=drivers,
-        wanted=draw.choice((2, 3, 4)), faults=_faults(number, draw), behaviours=behaviours,
+        seed=str(number), workers=workers, slots=slots, executor_cores=1, drivers=drivers,
+        wanted=wanted, faults=_faults(number, draw), behaviours=behaviours,
         loss=draw.choice((0.0, 0.0, 0.05, 0.2)), delay_s=draw.choice((0.0, 0.0, 0.02, 0.2)),
         task_timeout_s=30.0 if hangs else 0.0, speculation=slow_worker or draw.random() < 0.4, slow_worker=slow_worker,
+        gangs=number % 4 == 2 and min(wanted, workers * slots) >= GANG_MOST,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from simspark.driver import dag_scheduler, task_outcomes, watch
+from simspark.driver.barriers import Barriers
 from simspark.driver.block_directory import MapOutputs
 from simspark.driver.cluster import Membership
 from simspark.driver.dag_scheduler import DagScheduler
@@ -22,6 +23,7 @@ from simspark.driver.executor_pool import ExecutorPool
 from simspark.driver.scheduling import AnswerCommit
 from simspark.driver.service import Engine
 from simspark.driver.task_outcomes import Fault, TaskOutcomes
+from simspark.driver.task_scheduler import TaskScheduler
 from simspark.master.ledger import Ledger
 from simspark.master.registry import ExecutorLife, Executors, Worker, WorkerLife, Workers
 from simspark.master.workers import WorkerDesk
@@ -200,6 +202,39 @@ def leave_recovering() -> Patches:
     return [(WorkerDesk, "unheard", lambda _self: 0)]
 
 
+def start_gang_short() -> Patches:
+    """(15) A gang starts with one slot short."""
+
+    def wrong(self: Any, sets: Any) -> Any:
+        for tasks in [tasks for tasks in sets if tasks.spec.gang]:
+            usable = self._pool.usable()
+            free = sum(executor.free_slots for executor in usable)
+            if free and free >= len(tasks.pending) - 1:
+                left = [*tasks.pending.returned, *tasks.pending.take_plain(free), *tasks.pending.take_choosy(free)]
+                for executor in usable:
+                    for index in left[: executor.free_slots]:
+                        left.remove(index)
+                        tasks.pending.discard(index)
+                        self._launch(executor, tasks, index)
+                for index in left:
+                    tasks.pending.give_back(index)
+        return [tasks for tasks in sets if not tasks.spec.gang]
+
+    return [(TaskScheduler, "_serve_gangs", wrong)]
+
+
+def forget_to_begin_meetings_anew() -> Patches:
+    """(15, meetings) Those who came in a stage attempt count in the next one."""
+    review = Barriers.review
+
+    def wrong(self: Any) -> None:
+        for tasks, meetings in self._gangs.items():
+            meetings.attempt = tasks.attempt
+        review(self)
+
+    return [(Barriers, "review", wrong)]
+
+
 def use_attempt_id_again() -> Patches:
     """(18) A task that is tried again gets the id of the attempt before."""
     try_again = TaskOutcomes._try_again
@@ -309,7 +344,8 @@ BUGS: dict[str, Callable[[], Patches]] = {
     "4": report_before_rename, "5": forget_to_register_again, "5 driver": driver_forgets_to_register_again,
     "6": grant_on_late_worker, "7": forget_slot, "8": forget_parent_stage, "9": charge_loss, "10": drop_launch,
     "11": consume_in_arrival_order, "12": count_twice, "13": remove_from_one_index, "14": leave_recovering,
-    "17": forget_replay, "18": use_attempt_id_again,
+    "15": start_gang_short, "15 meetings": forget_to_begin_meetings_anew, "17": forget_replay,
+    "18": use_attempt_id_again,
 }  # fmt: skip
 
 

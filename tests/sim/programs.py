@@ -17,7 +17,10 @@ MODULUS = 10007
 
 
 class StageWork(NamedTuple):
-    """What the tasks of a stage do. ``reducers`` segments for a shuffle; ``large`` results go through a file."""
+    """What the tasks of a stage do. ``reducers`` segments for a shuffle; ``large`` results go through a file.
+
+    The tasks of a ``gang`` gather before they compute, and wait for each other afterwards.
+    """
 
     stage: int
     shuffle: int
@@ -30,6 +33,7 @@ class StageWork(NamedTuple):
     save: bool
     large: bool
     cost_s: float
+    gang: bool = False
 
 
 class JobWork(NamedTuple):
@@ -82,10 +86,21 @@ def spec_of(program: Program, job: JobWork) -> JobSpec:
     """The job as the scheduler core knows it."""
     by_number = {work.stage: work for work in program.stages}
     stages = tuple(
-        StageSpec(work.stage, work.shuffle, work.partitions, work.parents, (work.rdd,) if work.rdd >= 0 else ())
+        StageSpec(work.stage, work.shuffle, work.partitions, work.parents, (work.rdd,) if work.rdd >= 0 else (),
+                  gang=work.gang)
         for work in (by_number[number] for number in job.stages)
     )
     return JobSpec(job.job, stages, job.partitions, program.max_failures, program.max_losses)
+
+
+def with_gangs(program: Program) -> Program:
+    """The same, but a shuffle and some results are made by tasks that run all together."""
+    stages = tuple(work._replace(gang=work.stage in (2, 3)) for work in program.stages)
+    jobs = tuple(
+        job._replace(partitions=tuple(range(stages[2].partitions))) if job.stages[-1] == 2 else job
+        for job in program.jobs
+    )
+    return program._replace(stages=stages, jobs=jobs)
 
 
 # ── the oracle ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from simspark.driver.call_site import call_site
+from simspark.driver.needs import is_made_together
 from simspark.driver.node import AlikeUnionNode, CartesianNode, CoalescedNode, Node, StepsNode, UnionNode, ZippedNode
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
@@ -187,7 +188,8 @@ class NarrowTransformations(Handle[T]):
         """
         starts = [0]
         last = self.getNumPartitions() - 1
-        for rows in self._run(Count(), "zipWithIndex", range(last)) if last > 0 else ():
+        wanted = None if is_made_together(self._node) else range(last)
+        for rows in self._run(Count(), "zipWithIndex", wanted) if last > 0 else ():
             starts.append(starts[-1] + rows)
         return self._step(steps.MapPartitionsWithIndex, fn.Numbered(starts), "zipWithIndex")
 

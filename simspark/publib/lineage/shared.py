@@ -1,4 +1,4 @@
-"""What user functions share with the driver and with the engine: broadcasts, accumulators, the task's context.
+"""What user functions share with the driver and with the engine: broadcasts and accumulators.
 
 A task runs in one thread from its start to its end, so "the task that runs here" is a thread's own variable;
 ``running`` sets it. A thread that a user function starts has no task.
@@ -13,7 +13,6 @@ from typing import IO, Any, Generic, Protocol, TypeVar
 
 from simspark.publib.errors import UserError
 from simspark.publib.lineage.task import TaskRun
-from simspark.publib.spark_tasks import spark_task_context
 from simspark.publib.wire import payload
 
 T = TypeVar("T")
@@ -40,54 +39,6 @@ def running(task: TaskRun) -> Iterator[None]:
         yield
     finally:
         _RUNNING.task = before
-
-
-class TaskContext:
-    """What a user function may ask about the task that runs it.
-
-    >>> TaskContext.get() is None  # not in a task here
-    True
-    """
-
-    def __init__(self, task: TaskRun) -> None:
-        self._task = task
-
-    @classmethod
-    def get(cls) -> TaskContext | None:
-        """The context of the task that runs in this thread, Spark's in a worker of Spark's; None in the driver."""
-        task = current_task()
-        if task is not None:
-            return cls(task)
-        spark: TaskContext | None = spark_task_context()
-        return spark
-
-    def partitionId(self) -> int:
-        """Which partition of the stage this task computes."""
-        return self._task.partition
-
-    def stageId(self) -> int:
-        """Which stage the task belongs to."""
-        return self._task.stage_id
-
-    def attemptNumber(self) -> int:
-        """How many times this task was tried before: 0 at the first attempt."""
-        return self._task.attempt
-
-    def taskAttemptId(self) -> int:
-        """A number that no other attempt of the application has."""
-        return self._task.task_id
-
-    def getLocalProperty(self, key: str) -> str | None:
-        """A property that the thread of the driver which started the job had set."""
-        return self._task.properties.get(key)
-
-    def cpus(self) -> int:
-        """How many cores the task has."""
-        return self._task.cores
-
-    def resources(self) -> dict[str, Any]:
-        """The task's resources beside cores, by name."""
-        return {}
 
 
 class BroadcastOwner(Protocol):
@@ -364,3 +315,12 @@ class ResultIterable(Iterable[T]):
 
     def __len__(self) -> int:
         return len(self.data)
+
+
+def __getattr__(name: str) -> Any:
+    """TaskContext is beside this module now."""
+    if name == "TaskContext":
+        from simspark.publib.lineage.task_context import TaskContext
+
+        return TaskContext
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

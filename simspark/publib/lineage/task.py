@@ -90,17 +90,35 @@ class BlockCache(Protocol):
         ...
 
 
+class Gang(Protocol):
+    """The tasks that run together with this one. ``meet`` is for the task's thread and blocks."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where each of them runs, by partition: host:port."""
+        ...
+
+    def meet(self, kind: str, text: str) -> list[str]:
+        """Wait until all have come in the same way ("barrier" or "allGather"); returns what each said at a gathering.
+
+        Raises BarrierError when they cannot meet.
+        """
+        ...
+
+
 class TaskRun:
-    """One attempt of one task, as its own code sees it."""
+    """One attempt of one task, as its own code sees it. ``context`` is what was made for its user functions."""
 
     __slots__ = (
-        "accumulated", "attempt", "batch_rows", "cache", "cached_blocks", "cancelled", "cores", "data", "job_id",
-        "memory_budget_bytes", "metrics", "partition", "properties", "stage_attempt", "stage_id", "task_id",
+        "accumulated", "attempt", "batch_rows", "cache", "cached_blocks", "cancelled", "context", "cores", "cpu_amount",
+        "data", "gang", "job_id", "memory_budget_bytes", "metrics", "partition", "properties", "stage_attempt",
+        "stage_id", "task_id",
     )
 
     def __init__(self, *, job_id: int, stage_id: int, stage_attempt: int, partition: int, attempt: int, task_id: int,
                  data: DataPlane, cache: BlockCache, memory_budget_bytes: int = 256 << 20, batch_rows: int = 1000,
-                 cores: int = 1, properties: dict[str, str] | None = None) -> None:
+                 cores: int = 1, properties: dict[str, str] | None = None, cpu_amount: str = "1",
+                 gang: Gang | None = None) -> None:
         self.job_id = job_id
         self.stage_id = stage_id
         self.stage_attempt = stage_attempt
@@ -113,6 +131,9 @@ class TaskRun:
         self.batch_rows = batch_rows
         self.cores = cores
         self.properties = properties or {}
+        self.cpu_amount = cpu_amount
+        self.gang = gang
+        self.context: Any = None
         self.accumulated: dict[int, Any] = {}
         self.cached_blocks: list[tuple[int, int, str, int]] = []
         self.metrics: dict[str, int] = {}

@@ -111,6 +111,14 @@ class TaskLaunch(NamedTuple):
     split: bytes
 
 
+class Said(NamedTuple):
+    """What a task of a gang tells the others: the text itself, or the file of ``owner`` that holds it."""
+
+    text: str
+    owner: str
+    name: str
+
+
 class CachedBlock(NamedTuple):
     """A partition of an RDD that a task has cached; ``name`` is its file, empty when it is in memory."""
 
@@ -378,6 +386,15 @@ class CommitAsk(NamedTuple):
     task: int
 
 
+class BarrierAsk(NamedTuple):
+    """A task of a gang has come to its ``meeting``-th barrier() or allGather() and waits for the others."""
+
+    task: int
+    meeting: int
+    kind: str
+    said: Said
+
+
 class BlocksDropped(NamedTuple):
     """Cached partitions, as (rdd, partition), that this executor no longer has."""
 
@@ -440,7 +457,7 @@ class StageProgram(NamedTuple):
 
 
 class LaunchTasks(NamedTuple):
-    """Run these attempts."""
+    """Run these attempts. ``cpus`` is each one's exact share; ``addresses`` are those of a gang, by partition."""
 
     job: int
     stage: int
@@ -448,6 +465,8 @@ class LaunchTasks(NamedTuple):
     hash: bytes
     properties: dict[str, str]
     tasks: tuple[TaskLaunch, ...]
+    cpus: str = "1"
+    addresses: tuple[str, ...] = ()
 
 
 class CancelTasks(NamedTuple):
@@ -462,6 +481,15 @@ class CommitAnswer(NamedTuple):
 
     task: int
     allowed: bool
+
+
+class BarrierAnswer(NamedTuple):
+    """All have come to a meeting, and this is what they said, by partition; or ``error`` says why it cannot be."""
+
+    task: int
+    meeting: int
+    said: tuple[Said, ...]
+    error: str
 
 
 class DropBlocks(NamedTuple):
@@ -539,6 +567,7 @@ REGISTRY: dict[int, type] = {
     80: BlockClientHello, 81: FetchChunk, 82: Chunk,
     90: StatusQuery, 91: StatusReport,
     100: SharedFiles,
+    110: BarrierAsk, 111: BarrierAnswer,
 }  # fmt: skip
 
 HELLOS = frozenset({RegisterWorker, RegisterApplication, WorkerHello, ExecutorHello, BlockClientHello, StatusQuery})

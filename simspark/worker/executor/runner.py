@@ -3,7 +3,7 @@
 Every attempt gives exactly one report, whatever its code does, with one exception: code that ends the
 process ends it. A cancelled attempt never reports a result, not even when its code caught the interrupt and
 went on: what it would bring might be a part. An interrupt is raised only while the attempt that it is meant
-for runs; ``_Interrupts`` holds that line for the main thread (by signal) and for others (by an exception
+for runs; ``interrupts`` holds that line for the main thread (by signal) and for others (by an exception
 set in the thread).
 """
 
@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import errno
 import resource
-import signal
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, NamedTuple
 
 from simspark.publib import failpoints
@@ -24,12 +22,21 @@ from simspark.publib.blocks.segments import encode_batch
 from simspark.publib.clock import Clock
 from simspark.publib.errors import FetchFailed, StorageFault
 from simspark.publib.lineage.program import Program, run_program
-from simspark.publib.lineage.task import MapDone, ResultValue, TaskRun
+from simspark.publib.lineage.task import Gang, MapDone, ResultValue, TaskRun
 from simspark.publib.wire import payload
-from simspark.publib.wire.messages import CachedBlock, Failure, FetchFault, LaunchTasks, TaskLaunch, TaskReport
+from simspark.publib.wire.messages import (
+    BarrierAsk,
+    CachedBlock,
+    Failure,
+    FetchFault,
+    LaunchTasks,
+    TaskLaunch,
+    TaskReport,
+)
 from simspark.worker.executor import failures
 from simspark.worker.executor.blocks import TaskData
 from simspark.worker.executor.env import Environment
+from simspark.worker.executor.interrupts import Interrupts, TaskCancelled
 
 PROGRAMS_KEPT = 64
 SHOW_VALUES = "spark.simspark.errors.showValues"
@@ -42,10 +49,6 @@ class Work(NamedTuple):
 
     launch: LaunchTasks
     task: TaskLaunch
-
-
-class TaskCancelled(KeyboardInterrupt):
-    """Raised in user code whose attempt is not wanted any more."""
 
 
 class Terminated(BaseException):
@@ -85,80 +88,13 @@ class Programs:
         return self._load(held)
 
 
-class Interrupts:
-    """Which attempt runs in which thread, and which of them are not wanted any more."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._running: dict[int, int] = {}
-        self._waiting: set[int] = set()
-        self._cancelled: set[int] = set()
-        self._to_raise: set[int] = set()
-        self._main = threading.main_thread().ident or 0
-
-    def install(self) -> None:
-        """Take SIGINT. In the main thread."""
-        signal.signal(signal.SIGINT, self._on_signal)
-
-    def accept(self, task: int) -> None:
-        """An attempt waits for its turn."""
-        self._waiting.add(task)
-
-    def begin(self, task: int) -> bool:
-        """This thread starts an attempt: False when it is cancelled already."""
-        with self._lock:
-            self._waiting.discard(task)
-            if task in self._cancelled:
-                return False
-            self._running[threading.get_ident()] = task
-            return True
-
-    def end(self, task: int) -> bool:
-        """The attempt has ended: True when it was cancelled. Nothing is raised for it from here on."""
-        ident = threading.get_ident()
-        with self._lock:
-            self._running.pop(ident, None)
-            if task in self._to_raise and ident != self._main:
-                _raise_in(ident, None)
-            self._to_raise.discard(task)
-            cancelled = task in self._cancelled
-            self._cancelled.discard(task)
-            return cancelled
-
-    def cancel(self, task: int) -> None:
-        """Stop an attempt that runs, or that waits. Of others nothing is known, and nothing happens."""
-        with self._lock:
-            thread = next((thread for thread, running in self._running.items() if running == task), None)
-            if thread is None and task not in self._waiting:
-                return
-            self._cancelled.add(task)
-            if thread is None:
-                return
-            self._to_raise.add(task)
-            if thread == self._main:
-                signal.pthread_kill(thread, signal.SIGINT)
-            else:
-                _raise_in(thread, TaskCancelled)
-
-    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
-        task = self._running.get(self._main)
-        if task in self._to_raise:
-            self._to_raise.discard(task)
-            raise TaskCancelled
-
-
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    import ctypes
-
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
-
-
 class Runner:
     """Turns work into reports. One for all task threads; ``run`` may be called in several at once."""
 
     def __init__(self, environment: Environment, programs: Programs, cache: Any,
                  open_data: Callable[[int], TaskData], interrupts: Interrupts, clock: Clock,
-                 bring_shared: Callable[[], None] = lambda: None) -> None:
+                 bring_shared: Callable[[], None] = lambda: None,
+                 ask_gang: Callable[[BarrierAsk], Any] = lambda _: None) -> None:
         self._environment = environment
         self._programs = programs
         self._cache = cache
@@ -166,6 +102,7 @@ class Runner:
         self._interrupts = interrupts
         self._clock = clock
         self._bring_shared = bring_shared
+        self._ask_gang = ask_gang
 
     def run(self, work: Work) -> TaskReport:
         """Run one attempt. What ends the process comes out: SystemExit or Terminated."""
@@ -203,7 +140,14 @@ class Runner:
             partition=task.partition, attempt=task.attempt, task_id=task.task, data=data, cache=self._cache,
             memory_budget_bytes=settings.memory_budget_bytes, batch_rows=settings.batch_rows,
             properties={**settings.properties, **launch.properties},
+            cores=1 if launch.cpus == "1" else -int(-float(launch.cpus) // 1), cpu_amount=launch.cpus,
+            gang=self._place(work, data) if launch.addresses else None,
         )  # fmt: skip
+
+    def _place(self, work: Work, data: TaskData) -> Gang:
+        from simspark.worker.executor.gang import Place
+
+        return Place(work.task.task, work.launch, data, self._environment.own_name, self._ask_gang)
 
     def _attempt(self, work: Work, run: TaskRun) -> TaskReport:
         self._bring_shared()

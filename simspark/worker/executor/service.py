@@ -35,9 +35,10 @@ from simspark.worker.executor.blocks import TaskData, read_program
 from simspark.worker.executor.broadcasts import read_broadcast
 from simspark.worker.executor.connection import RemoteBlocks, dial_driver
 from simspark.worker.executor.env import Environment
+from simspark.worker.executor.interrupts import Interrupts
 from simspark.worker.executor.memory import ExecutorCache
 from simspark.worker.executor.outbox import Outbox
-from simspark.worker.executor.runner import Interrupts, Programs, Runner, Terminated, Work
+from simspark.worker.executor.runner import Programs, Runner, Terminated, Work
 from simspark.worker.executor.shared_files import SharedCopies
 
 TERMINATED = 128 + signal.SIGTERM
@@ -54,7 +55,7 @@ class Executor:
         self._programs = Programs()
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._parked: dict[bytes, list[Work]] = {}
-        self._answers: dict[int, SimpleQueue[bool]] = {}
+        self._answers: dict[int, SimpleQueue[Any]] = {}
         self._status = 0
         self._over = threading.Event()
         self._loop = Loop(self._clock, self._crashed)
@@ -67,7 +68,7 @@ class Executor:
         self._shared = SharedCopies(self._environment, self._fetcher)
         self._runner = Runner(
             self._environment, self._programs, self._cache, self._open_data, self._interrupts, self._clock,
-            self._shared.bring,
+            self._shared.bring, self._ask,
         )  # fmt: skip
         self._handlers: dict[type, Callable[[Any], None]] = {
             messages.ExecutorSettings: self._environment.take_settings,
@@ -78,7 +79,8 @@ class Executor:
             messages.StageProgram: self._handle_program,
             messages.LaunchTasks: self._handle_launch,
             messages.CancelTasks: self._handle_cancel,
-            messages.CommitAnswer: self._handle_commit_answer,
+            messages.CommitAnswer: lambda message: self._handle_answer(message, message.allowed),
+            messages.BarrierAnswer: lambda message: self._handle_answer(message, message),
             messages.DropBlocks: self._handle_drop,
             messages.Shutdown: lambda _: self._leave(0),
         }
@@ -138,13 +140,17 @@ class Executor:
         return TaskData(self._environment, self._fetcher, self._ask_commit, task_id)
 
     def _ask_commit(self, task_id: int) -> bool:
-        answer: SimpleQueue[bool] = SimpleQueue()
-        self._answers[task_id] = answer
-        self._loop.post(lambda: self._dialer.send(messages.CommitAsk(task_id)))
+        return bool(self._ask(messages.CommitAsk(task_id)))
+
+    def _ask(self, question: messages.CommitAsk | messages.BarrierAsk) -> Any:
+        """Ask the driver on a task's behalf, and wait; False when the task is cancelled meanwhile."""
+        answer: SimpleQueue[Any] = SimpleQueue()
+        self._answers[question.task] = answer
+        self._loop.post(lambda: self._dialer.send(question))
         try:
             return answer.get()
         finally:
-            self._answers.pop(task_id, None)
+            self._answers.pop(question.task, None)
 
     def _post_dropped(self, blocks: tuple[tuple[int, int], ...]) -> None:
         self._loop.post(lambda: self._dialer.send(messages.BlocksDropped(blocks)))
@@ -204,10 +210,10 @@ class Executor:
             if answer is not None:
                 answer.put(False)
 
-    def _handle_commit_answer(self, message: messages.CommitAnswer) -> None:
-        answer = self._answers.get(message.task)
-        if answer is not None:
-            answer.put(message.allowed)
+    def _handle_answer(self, message: messages.CommitAnswer | messages.BarrierAnswer, answer: Any) -> None:
+        waiting = self._answers.get(message.task)
+        if waiting is not None:
+            waiting.put(answer)
 
     def _handle_drop(self, message: messages.DropBlocks) -> None:
         self._environment.drop(message.rdds, message.shuffles)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from simspark.driver.core import SchedulerCore
 from simspark.driver.scheduling import (
+    AnswerBarrier,
     AnswerCommit,
     Attempt,
     Cancel,
@@ -84,6 +85,7 @@ class Shell:
         self.wanted: list[int] = []
         self.dropped: list[DropFiles] = []
         self.answers: list[AnswerCommit] = []
+        self.met: list[AnswerBarrier] = []
         self.events: list[Any] = []
         self.messages = 0
         self._used: set[int] = set()
@@ -206,6 +208,8 @@ class Shell:
                 self.messages += 1
             case AnswerCommit():
                 self.answers.append(effect)
+            case AnswerBarrier():
+                self.met.append(effect)
             case KillExecutor(executor):
                 self.killed.append(effect)
                 self.executors.pop(executor, None)

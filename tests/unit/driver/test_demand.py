@@ -188,3 +188,33 @@ def test_a_waiting_gang_says_what_it_needs():
     shell = shell_with("e1")
     shell.submit(result_stage(4, gang=True))
     assert shell.core.waiting_text() == "job 0 waits: 4 slots at once are needed, there are 1"
+
+
+def test_a_gang_that_waits_keeps_what_idles_for_it():
+    shell = shell_with("e1", "e2", idle_release_s=10.0)
+    job = shell.submit(result_stage(3, gang=True))
+    shell.send(QueueChanged("the cluster has 2 slots", unmet=True))
+    shell.advance(60)
+    assert shell.released == []
+    shell.join("e3", "w3")
+    shell.finish_everything()
+    assert shell.outcome(job) == "succeeded"
+
+
+def test_a_gang_that_waits_for_what_others_have_lets_them_have_its_own_for_a_while():
+    shell = shell_with("e1", "e2", idle_release_s=10.0)
+    job = shell.submit(result_stage(3, gang=True))
+    shell.send(QueueChanged("waits for 1 more executor, others have it", unmet=False))
+    shell.advance(10)
+    assert sorted(shell.released) == ["e1", "e2"]
+    assert shell.wanted[-1] == 0
+    shell.advance(9)
+    assert shell.wanted[-1] == 0
+    shell.advance(11)
+    assert shell.wanted[-1] == 3
+    shell.advance(100)
+    assert shell.wanted[-1] == 3, "who has nothing keeps nobody waiting"
+    for name in ("e4", "e5", "e6"):
+        shell.join(name)
+    shell.finish_everything()
+    assert shell.outcome(job) == "succeeded"

@@ -15,7 +15,8 @@ from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorSettings, LaunchTasks, Owner, TaskLaunch
 from simspark.worker.executor.env import Environment
-from simspark.worker.executor.runner import Interrupts, Programs, Runner, TaskCancelled, Work
+from simspark.worker.executor.interrupts import Interrupts, TaskCancelled
+from simspark.worker.executor.runner import Programs, Runner, Work
 
 START = ExecutorStart("e0", "app", "w1", "ipc:///x", "", "", b"", b"n", "/nowhere", 1, 100 << 20)
 
