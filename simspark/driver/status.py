@@ -15,7 +15,12 @@ RUNNING, SUCCEEDED, FAILED = "RUNNING", "SUCCEEDED", "FAILED"
 
 
 class SparkJobInfo(NamedTuple):
-    """A job: its number, the numbers of its stages, and RUNNING, SUCCEEDED or (also when cancelled) FAILED."""
+    """A job: its number, the numbers of its stages, and RUNNING, SUCCEEDED or (also when cancelled) FAILED.
+
+    >>> from simspark import SparkJobInfo
+    >>> SparkJobInfo(0, (0, 1), "SUCCEEDED").status
+    'SUCCEEDED'
+    """
 
     jobId: int
     stageIds: tuple[int, ...]
@@ -23,7 +28,12 @@ class SparkJobInfo(NamedTuple):
 
 
 class SparkStageInfo(NamedTuple):
-    """A stage and how many of its tasks are where. ``numFailedTasks`` counts attempts."""
+    """A stage and how many of its tasks are where. ``numFailedTasks`` counts attempts.
+
+    >>> from simspark import SparkStageInfo
+    >>> SparkStageInfo(3, 0, "map", 8, 2, 5, 0).numCompletedTasks
+    5
+    """
 
     stageId: int
     currentAttemptId: int
@@ -38,6 +48,10 @@ class SparkExecutorInfo(NamedTuple):
     """An executor, or the driver: its machine, the bytes of cached partitions it holds, and its running tasks.
 
     ``port`` is 0: executors call the driver and listen nowhere. ``totalOnHeapStorageMemory`` is 0 where unknown.
+
+    >>> from simspark import SparkExecutorInfo
+    >>> SparkExecutorInfo("127.0.0.1", 0, 0, 2, 0, 0, 0, 0).numRunningTasks
+    2
     """
 
     host: str

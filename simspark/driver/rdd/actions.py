@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import reduce
 from itertools import chain
 from math import ceil
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from simspark.driver.call_site import call_site
 from simspark.driver.engine import Prepared, Started
@@ -21,7 +21,11 @@ from simspark.publib.lineage.partitioner import HashPartitioner
 from simspark.publib.lineage.result_functions import CountValues, Ordered
 from simspark.publib.lineage.sinks import Collect, Count, Fold, Foreach, ForeachPartition, Reduce, Take
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import SupportsRichComparison
+
+T = TypeVar("T", covariant=True)
+Comparable = TypeVar("Comparable", bound="SupportsRichComparison")
 U = TypeVar("U")
 
 _GROWTH = 4
@@ -150,7 +154,7 @@ class Actions(Handle[T]):
         return cast(T, reduce(f, values))
 
     @action
-    def fold(self, zeroValue: T, op: Callable[[T, T], T]) -> T:
+    def fold(self: Handle[U], zeroValue: U, op: Callable[[U, U], U]) -> U:
         """Fold each partition from ``zeroValue``, then the partitions' values from ``zeroValue``.
 
         >>> sc.parallelize([1, 2, 3, 4]).fold(0, lambda a, b: a + b)
@@ -188,7 +192,7 @@ class Actions(Handle[T]):
         return cast(U, reduce(combOp, _tree_values(folded, combOp, depth, "treeAggregate")))
 
     @action
-    def foreach(self, f: Callable[[T], None]) -> None:
+    def foreach(self, f: Callable[[T], object]) -> None:
         """Call ``f(row)`` for each row, in the tasks.
 
         >>> total = sc.accumulator(0)
@@ -199,7 +203,7 @@ class Actions(Handle[T]):
         self._run(Foreach(f), "foreach")
 
     @action
-    def foreachPartition(self, f: Callable[[Iterator[T]], Iterable[Any] | None]) -> None:
+    def foreachPartition(self, f: Callable[[Iterator[T]], object]) -> None:
         """Call ``f(iterator)`` for each partition, in the tasks.
 
         >>> total = sc.accumulator(0)
@@ -218,8 +222,14 @@ class Actions(Handle[T]):
         """
         return counted(self._run(CountValues(), "countByValue"))
 
+    @overload
+    def takeOrdered(self: Handle[Comparable], num: int, key: None = None) -> list[Comparable]: ...
+
+    @overload
+    def takeOrdered(self, num: int, key: Callable[[T], SupportsRichComparison]) -> list[T]: ...
+
     @action
-    def takeOrdered(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
+    def takeOrdered(self, num: int, key: Callable[[T], Any] | None = None) -> list[Any]:
         """Return the ``num`` smallest rows in ascending order, by ``key(row)`` if given.
 
         Raises ValueError if ``num`` is negative.
@@ -233,8 +243,14 @@ class Actions(Handle[T]):
             return []
         return self._ordered(Ordered(num, key, largest=False), "takeOrdered")
 
+    @overload
+    def top(self: Handle[Comparable], num: int, key: None = None) -> list[Comparable]: ...
+
+    @overload
+    def top(self, num: int, key: Callable[[T], SupportsRichComparison]) -> list[T]: ...
+
     @action
-    def top(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
+    def top(self, num: int, key: Callable[[T], Any] | None = None) -> list[Any]:
         """Return the ``num`` largest rows in descending order, by ``key(row)`` if given.
 
         Raises ValueError without partitions.

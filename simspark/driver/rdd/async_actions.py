@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +15,7 @@ from simspark.publib.lineage.sinks import Collect, Count, Foreach, ForeachPartit
 if TYPE_CHECKING:
     from simspark.driver.future_action import FutureAction
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 R = TypeVar("R")
 
 
@@ -47,7 +47,7 @@ class AsyncActions(Handle[T]):
         return self._later(Count(), "countAsync", sum)
 
     @action
-    def foreachAsync(self, f: Callable[[T], None]) -> FutureAction[None]:
+    def foreachAsync(self, f: Callable[[T], object]) -> FutureAction[None]:
         """Begin to call ``f(row)`` for each row, in the tasks.
 
         >>> total = sc.accumulator(0)
@@ -58,7 +58,7 @@ class AsyncActions(Handle[T]):
         return self._later(Foreach(f), "foreachAsync", _nothing)
 
     @action
-    def foreachPartitionAsync(self, f: Callable[[Iterator[T]], Iterable[Any] | None]) -> FutureAction[None]:
+    def foreachPartitionAsync(self, f: Callable[[Iterator[T]], object]) -> FutureAction[None]:
         """Begin to call ``f(iterator)`` for each partition, in the tasks.
 
         >>> total = sc.accumulator(0)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
     from simspark.publib.resource_profiles import ResourceProfile
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 U = TypeVar("U")
 
 

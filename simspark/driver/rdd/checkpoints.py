@@ -10,7 +10,7 @@ from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
 from simspark.publib.errors import UserError
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 
 class Checkpoints(Handle[T]):

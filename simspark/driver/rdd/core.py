@@ -18,7 +18,7 @@ from simspark.driver.rdd.pairs import PairTransformations
 from simspark.driver.rdd.samples import Samples
 from simspark.driver.rdd.sorts import SortTransformations
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 
 class RDD(

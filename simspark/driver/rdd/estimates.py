@@ -13,7 +13,7 @@ from simspark.publib.lineage.sinks import Count, Sum
 from simspark.publib.lineage.stat_counter import StatCounter
 from simspark.publib.lineage.steps import Map
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 LEAST_DEVIATION = 0.000017
 

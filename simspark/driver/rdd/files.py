@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from simspark.publib.lineage.saved_files import Output
     from simspark.publib.lineage.task import Sink
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 
 class FileActions(Handle[T]):

@@ -11,7 +11,7 @@ from simspark.publib.errors import NeedsSpark
 if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 Settings = dict[str, str] | None
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simspark.publib.lineage.aggregation import Aggregator
     from simspark.publib.lineage.sorting import Ordering
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 
 class PartitionFunction(Protocol):

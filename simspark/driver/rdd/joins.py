@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from simspark.driver.call_site import call_site
 from simspark.driver.dependency import Dependency, OneToOne
@@ -19,10 +19,13 @@ from simspark.publib.lineage.task import Source
 if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 K = TypeVar("K")
 V = TypeVar("V")
 U = TypeVar("U")
+V1 = TypeVar("V1")
+V2 = TypeVar("V2")
+V3 = TypeVar("V3")
 
 
 class JoinTransformations(Handle[T]):
@@ -75,8 +78,25 @@ class JoinTransformations(Handle[T]):
         """
         return _cogrouped([self, other], _cogroup_read, "cogroup", numPartitions)
 
+    @overload
+    def groupWith(self: Handle[tuple[K, V]], other: RDD[tuple[K, V1]],
+                  ) -> RDD[tuple[K, tuple[ResultIterable[V], ResultIterable[V1]]]]: ...
+
+    @overload
+    def groupWith(self: Handle[tuple[K, V]], other: RDD[tuple[K, V1]], second: RDD[tuple[K, V2]], /,
+                  ) -> RDD[tuple[K, tuple[ResultIterable[V], ResultIterable[V1], ResultIterable[V2]]]]: ...
+
+    @overload
+    def groupWith(
+        self: Handle[tuple[K, V]], other: RDD[tuple[K, V1]], second: RDD[tuple[K, V2]], third: RDD[tuple[K, V3]], /,
+    ) -> RDD[tuple[K, tuple[ResultIterable[V], ResultIterable[V1], ResultIterable[V2], ResultIterable[V3]]]]: ...
+
+    @overload
     def groupWith(self: Handle[tuple[K, Any]], other: RDD[tuple[K, Any]], *others: RDD[tuple[K, Any]],
-                  ) -> RDD[tuple[K, tuple[ResultIterable[Any], ...]]]:
+                  ) -> RDD[tuple[K, tuple[ResultIterable[Any], ...]]]: ...
+
+    def groupWith(self: Handle[tuple[K, Any]], other: RDD[tuple[K, Any]], *others: RDD[tuple[K, Any]],
+                  ) -> RDD[Any]:
         """Cogroup with any number of RDDs.
 
         >>> a, b, c = (sc.parallelize([("x", number)]) for number in range(3))

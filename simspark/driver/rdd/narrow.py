@@ -19,7 +19,7 @@ from simspark.publib.lineage.spreading import Spread
 if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 U = TypeVar("U")
 K = TypeVar("K")
 
@@ -43,7 +43,7 @@ class NarrowTransformations(Handle[T]):
         """
         return self._step(steps.FlatMap, f, "flatMap", preservesPartitioning)
 
-    def filter(self, f: Callable[[T], bool]) -> RDD[T]:
+    def filter(self, f: Callable[[T], object]) -> RDD[T]:
         """Keep the rows for which ``f(row)`` is true; keys stay in place.
 
         >>> sc.parallelize([1, 2, 3, 4]).filter(lambda x: x % 2 == 0).collect()
@@ -134,7 +134,7 @@ class NarrowTransformations(Handle[T]):
         nodes = (self._node, other._node)
         return self._rdd(union_node(nodes, self.ctx.next_id("rdd")))
 
-    def __add__(self, other: RDD[T]) -> RDD[T]:
+    def __add__(self, other: RDD[U]) -> RDD[T | U]:
         """``a + b`` is ``a.union(b)``.
 
         >>> (sc.parallelize([1]) + sc.parallelize([2])).collect()

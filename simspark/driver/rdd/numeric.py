@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
@@ -14,7 +14,11 @@ from simspark.publib.lineage.row_functions import Extreme
 from simspark.publib.lineage.sinks import Reduce, Sum
 from simspark.publib.lineage.stat_counter import StatCounter
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import SupportsRichComparison
+
+T = TypeVar("T", covariant=True)
+Comparable = TypeVar("Comparable", bound="SupportsRichComparison")
 
 NO_ROWS = "Can not reduce() empty RDD"
 
@@ -40,8 +44,14 @@ class NumericActions(Handle[T]):
         """
         return cast(N, reduce(add, self._run(Sum(), "sum"), 0))
 
+    @overload
+    def max(self: Handle[Comparable], key: None = None) -> Comparable: ...
+
+    @overload
+    def max(self, key: Callable[[T], SupportsRichComparison]) -> T: ...
+
     @action
-    def max(self, key: Callable[[T], Any] | None = None) -> T:
+    def max(self, key: Callable[[T], Any] | None = None) -> Any:
         """Return the largest row, by ``key(row)`` if given. Raises ValueError without rows.
 
         >>> sc.parallelize([1.0, 5.0, 43.0, 10.0]).max()
@@ -49,8 +59,14 @@ class NumericActions(Handle[T]):
         """
         return self._extreme(max, key, "max")
 
+    @overload
+    def min(self: Handle[Comparable], key: None = None) -> Comparable: ...
+
+    @overload
+    def min(self, key: Callable[[T], SupportsRichComparison]) -> T: ...
+
     @action
-    def min(self, key: Callable[[T], Any] | None = None) -> T:
+    def min(self, key: Callable[[T], Any] | None = None) -> Any:
         """Return the smallest row, by ``key(row)`` if given. Raises ValueError without rows.
 
         >>> sc.parallelize([2.0, 5.0, 43.0, 10.0]).min(key=str)

@@ -24,7 +24,7 @@ from simspark.publib.lineage.sources import SliceSource
 if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 K = TypeVar("K")
 V = TypeVar("V")
 U = TypeVar("U")

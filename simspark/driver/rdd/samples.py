@@ -15,7 +15,7 @@ from simspark.publib.lineage.sinks import Collect, Count
 if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 K = TypeVar("K")
 V = TypeVar("V")
 

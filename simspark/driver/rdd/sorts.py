@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from simspark.driver.call_site import call_site
 from simspark.driver.node import StepsNode
@@ -18,17 +18,32 @@ from simspark.publib.lineage.sinks import Count
 from simspark.publib.lineage.sorting import Ordering
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsRichComparison
+
     from simspark.driver.rdd.core import RDD
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 K = TypeVar("K")
 V = TypeVar("V")
+Comparable = TypeVar("Comparable", bound="SupportsRichComparison")
 
 LARGEST_SAMPLE_KEYS = 200_000
 
 
 class SortTransformations(Handle[T]):
     """Rows in order."""
+
+    @overload
+    def sortByKey(self: Handle[tuple[Comparable, V]], ascending: bool | None = True, numPartitions: int | None = None,
+                  keyfunc: None = None) -> RDD[tuple[Comparable, V]]: ...
+
+    @overload
+    def sortByKey(self: Handle[tuple[K, V]], ascending: bool | None, numPartitions: int | None,
+                  keyfunc: Callable[[K], SupportsRichComparison]) -> RDD[tuple[K, V]]: ...
+
+    @overload
+    def sortByKey(self: Handle[tuple[K, V]], ascending: bool | None = True, numPartitions: int | None = None, *,
+                  keyfunc: Callable[[K], SupportsRichComparison]) -> RDD[tuple[K, V]]: ...
 
     @action
     def sortByKey(self: Handle[tuple[K, V]], ascending: bool | None = True, numPartitions: int | None = None,
@@ -44,7 +59,7 @@ class SortTransformations(Handle[T]):
         return _sorted(self, ordering, self._reduce_partitions(numPartitions), "sortByKey")
 
     @action
-    def sortBy(self, keyfunc: Callable[[T], Any], ascending: bool = True,
+    def sortBy(self, keyfunc: Callable[[T], SupportsRichComparison], ascending: bool = True,
                numPartitions: int | None = None) -> RDD[T]:
         """Sort the rows by ``keyfunc(row)``; rows with equal keys keep their order.
 

@@ -95,6 +95,10 @@ class Broadcast(Generic[T]):
     """A read-only value that every task can see and each machine holds once. Made by SparkContext.broadcast.
 
     It travels as its number; ``value`` is read when a task first asks.
+
+    >>> prices = sc.broadcast({"tea": 2, "cake": 3})
+    >>> sc.parallelize(["cake", "tea", "cake"]).map(lambda order: prices.value[order]).collect()
+    [3, 2, 3]
     """
 
     def __init__(self, broadcast_id: int, pieces: int, value: T, owner: BroadcastOwner) -> None:
@@ -106,7 +110,11 @@ class Broadcast(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The value. Raises UserError once the broadcast is destroyed."""
+        """The value. Raises UserError once the broadcast is destroyed.
+
+        >>> sc.broadcast([1, 2]).value
+        [1, 2]
+        """
         self._refuse_if_destroyed("read")
         if self._owner is not None:
             return self._value  # type: ignore[return-value]
@@ -114,12 +122,25 @@ class Broadcast(Generic[T]):
         return value
 
     def unpersist(self, blocking: bool = False) -> None:
-        """Drop the copies on executors; a task that needs the value again fetches it again. Driver only."""
+        """Drop the copies on executors; a task that needs the value again fetches it again. Driver only.
+
+        >>> table = sc.broadcast([1, 2])
+        >>> table.unpersist()
+        >>> sc.parallelize([0, 1]).map(lambda index: table.value[index]).collect()
+        [1, 2]
+        """
         self._refuse_if_destroyed("unpersisted")
         self._driver_side("unpersisted").unpersist_broadcast(self.id, blocking)
 
     def destroy(self, blocking: bool = False) -> None:
-        """Drop the value everywhere, for good. Driver only."""
+        """Drop the value everywhere, for good. Driver only.
+
+        >>> table = sc.broadcast([1, 2])
+        >>> table.destroy()
+        >>> table.value
+        Traceback (most recent call last):
+        simspark.publib.errors.UserError: broadcast ... was destroyed and cannot be read
+        """
         self._refuse_if_destroyed("destroyed again")
         self._driver_side("destroyed").destroy_broadcast(self.id, blocking)
         self._destroyed = True
@@ -189,29 +210,68 @@ def _arrived_broadcast(broadcast_id: int, pieces: int) -> Broadcast[Any]:
 
 
 class AccumulatorParam(Generic[T]):
-    """How values of a type accumulate: subclass it for types that ``+`` does not add."""
+    """How values of a type accumulate: subclass it for types that ``+`` does not add.
+
+    >>> from simspark import AccumulatorParam
+    >>> class Union(AccumulatorParam):
+    ...     def zero(self, value):
+    ...         return set()
+    ...     def addInPlace(self, value1, value2):
+    ...         return value1 | value2
+    >>> seen = sc.accumulator(set(), Union())
+    >>> sc.parallelize("abba").foreach(lambda letter: seen.add({letter}))
+    >>> sorted(seen.value)
+    ['a', 'b']
+    """
 
     def zero(self, value: T) -> T:
-        """A neutral value of the same shape as ``value``."""
+        """A neutral value of the same shape as ``value``. To be written by a subclass.
+
+        >>> from simspark.accumulators import FLOAT_ACCUMULATOR_PARAM
+        >>> FLOAT_ACCUMULATOR_PARAM.zero(7.5)
+        0.0
+        """
         raise NotImplementedError
 
     def addInPlace(self, value1: T, value2: T) -> T:
-        """The sum of two values; may change and return the first."""
+        """The sum of two values; may change and return the first. To be written by a subclass.
+
+        >>> from simspark.accumulators import INT_ACCUMULATOR_PARAM
+        >>> INT_ACCUMULATOR_PARAM.addInPlace(1, 2)
+        3
+        """
         raise NotImplementedError
 
 
 class AddingAccumulatorParam(AccumulatorParam[U]):
-    """Accumulates with ``+=`` from a given zero: for int, float and complex."""
+    """Accumulates with ``+=`` from a given zero: for int, float and complex, and what adds as they do.
+
+    >>> from simspark.accumulators import AddingAccumulatorParam
+    >>> words = sc.accumulator([], AddingAccumulatorParam([]))
+    >>> words += ["a"]
+    >>> words.value
+    ['a']
+    """
 
     def __init__(self, zero_value: U) -> None:
         self.zero_value = zero_value
 
     def zero(self, value: U) -> U:
-        """The zero that it was made with."""
+        """The zero that it was made with.
+
+        >>> from simspark.accumulators import AddingAccumulatorParam
+        >>> AddingAccumulatorParam(0).zero(5)
+        0
+        """
         return self.zero_value
 
     def addInPlace(self, value1: U, value2: U) -> U:
-        """The sum."""
+        """The sum.
+
+        >>> from simspark.accumulators import AddingAccumulatorParam
+        >>> AddingAccumulatorParam(0).addInPlace(2, 3)
+        5
+        """
         value1 += value2  # type: ignore[operator]
         return value1
 
@@ -235,6 +295,15 @@ class Accumulator(Generic[T]):
 
     In a task, ``add`` and ``+=`` add to what this attempt brings home when it is committed; in the driver they
     change the value.
+
+    >>> blank = sc.accumulator(0)
+    >>> def words(line):
+    ...     blank.add(not line)
+    ...     return line.split()
+    >>> sc.parallelize(["to be", "", "or not"]).flatMap(words).count()
+    4
+    >>> blank.value
+    1
     """
 
     def __init__(self, aid: int, value: T, accum_param: AccumulatorParam[T]) -> None:
@@ -246,7 +315,13 @@ class Accumulator(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The sum so far. Raises RuntimeError in a task."""
+        """The sum so far. Raises RuntimeError in a task.
+
+        >>> total = sc.accumulator(5)
+        >>> total.value = 7
+        >>> total.value
+        7
+        """
         if not self._in_driver:
             raise RuntimeError("Accumulator.value cannot be accessed inside tasks")
         return self._value
@@ -258,7 +333,13 @@ class Accumulator(Generic[T]):
         self._value = value
 
     def add(self, term: T) -> None:
-        """Add a term."""
+        """Add a term.
+
+        >>> total = sc.accumulator(1.5)
+        >>> sc.parallelize([1.0, 2.0], 2).foreach(total.add)
+        >>> total.value
+        4.5
+        """
         if self._in_driver:
             self.merge(term)
             return
@@ -270,7 +351,13 @@ class Accumulator(Generic[T]):
         sums[self.aid] = self.accum_param.addInPlace(before, term)
 
     def merge(self, update: T) -> None:
-        """Add what a task brought home (TaskRun.accumulated[aid]). Driver only; any thread."""
+        """Add what a task brought home (TaskRun.accumulated[aid]). Driver only; any thread.
+
+        >>> total = sc.accumulator(1)
+        >>> total.merge(2)
+        >>> total.value
+        3
+        """
         assert self._lock is not None
         with self._lock:
             self._value = self.accum_param.addInPlace(self._value, update)
@@ -301,7 +388,12 @@ def _arrived_accumulator(aid: int, zero: Any, param: AccumulatorParam[Any]) -> A
 
 
 class ResultIterable(Iterable[T]):
-    """The values of one key, to be read as often as needed."""
+    """The values of one key, to be read as often as needed.
+
+    >>> key, values = sc.parallelize([("a", 1), ("a", 2)]).groupByKey().first()
+    >>> len(values), list(values), sum(values)
+    (2, [1, 2], 3)
+    """
 
     __slots__ = ("data", "index", "maxindex")
 

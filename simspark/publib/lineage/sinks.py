@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from itertools import count, islice
 from operator import length_hint
@@ -272,10 +272,10 @@ class Foreach(NamedTuple):
 class ForeachPartition(NamedTuple):
     """Calls a function with the iterator of the rows, for its effects."""
 
-    function: Callable[[Iterator[Any]], Iterable[Any] | None]
+    function: Callable[[Iterator[Any]], object]
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> None:
         """What the class says, of one partition."""
         result = self.function(rows)
-        if result is not None and hasattr(result, "__next__"):
+        if isinstance(result, Iterator):
             deque(result, maxlen=0)

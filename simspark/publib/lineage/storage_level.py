@@ -35,13 +35,21 @@ class StorageLevel:
 
     @property
     def code(self) -> int:
-        """The level as one number, for messages."""
+        """The level as one number, for messages.
+
+        >>> StorageLevel.from_code(StorageLevel.DISK_ONLY_2.code)
+        StorageLevel(True, False, False, False, 2)
+        """
         flags = (self.useDisk, self.useMemory, self.useOffHeap, self.deserialized)
         return sum(flag << bit for bit, flag in enumerate(map(bool, flags))) | self.replication << 4
 
     @classmethod
     def from_code(cls, code: int) -> StorageLevel:
-        """The level whose ``code`` this is."""
+        """The level whose ``code`` this is.
+
+        >>> StorageLevel.from_code(StorageLevel.MEMORY_ONLY.code) == StorageLevel.MEMORY_ONLY
+        True
+        """
         return cls(bool(code & 1), bool(code & 2), bool(code & 4), bool(code & 8), code >> 4)
 
     def __eq__(self, other: object) -> bool:
