@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRichComparison
 
 T = TypeVar("T", covariant=True)
-Comparable = TypeVar("Comparable", bound="SupportsRichComparison")
 U = TypeVar("U")
 
 _GROWTH = 4
@@ -223,7 +222,7 @@ class Actions(Handle[T]):
         return counted(self._run(CountValues(), "countByValue"))
 
     @overload
-    def takeOrdered(self: Handle[Comparable], num: int, key: None = None) -> list[Comparable]: ...
+    def takeOrdered(self: Handle[SupportsRichComparison], num: int, key: None = None) -> list[T]: ...
 
     @overload
     def takeOrdered(self, num: int, key: Callable[[T], SupportsRichComparison]) -> list[T]: ...
@@ -244,7 +243,7 @@ class Actions(Handle[T]):
         return self._ordered(Ordered(num, key, largest=False), "takeOrdered")
 
     @overload
-    def top(self: Handle[Comparable], num: int, key: None = None) -> list[Comparable]: ...
+    def top(self: Handle[SupportsRichComparison], num: int, key: None = None) -> list[T]: ...
 
     @overload
     def top(self, num: int, key: Callable[[T], SupportsRichComparison]) -> list[T]: ...

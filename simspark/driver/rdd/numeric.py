@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRichComparison
 
 T = TypeVar("T", covariant=True)
-Comparable = TypeVar("Comparable", bound="SupportsRichComparison")
 
 NO_ROWS = "Can not reduce() empty RDD"
 
@@ -29,23 +28,20 @@ class Addable(Protocol):
     def __radd__(self, other: Any, /) -> Any: ...
 
 
-N = TypeVar("N", bound=Addable)
-
-
 class NumericActions(Handle[T]):
     """Sums, extremes and statistics."""
 
     @action
-    def sum(self: Handle[N]) -> N:
+    def sum(self: Handle[Addable]) -> T:
         """Add up the rows; 0 without rows.
 
         >>> sc.parallelize([1.0, 2.0, 3.0]).sum()
         6.0
         """
-        return cast(N, reduce(add, self._run(Sum(), "sum"), 0))
+        return cast(T, reduce(add, self._run(Sum(), "sum"), 0))
 
     @overload
-    def max(self: Handle[Comparable], key: None = None) -> Comparable: ...
+    def max(self: Handle[SupportsRichComparison], key: None = None) -> T: ...
 
     @overload
     def max(self, key: Callable[[T], SupportsRichComparison]) -> T: ...
@@ -60,7 +56,7 @@ class NumericActions(Handle[T]):
         return self._extreme(max, key, "max")
 
     @overload
-    def min(self: Handle[Comparable], key: None = None) -> Comparable: ...
+    def min(self: Handle[SupportsRichComparison], key: None = None) -> T: ...
 
     @overload
     def min(self, key: Callable[[T], SupportsRichComparison]) -> T: ...
@@ -82,7 +78,7 @@ class NumericActions(Handle[T]):
         return cast(T, reduce(function, parts))
 
     @action
-    def stats(self: Handle[N]) -> StatCounter:
+    def stats(self: Handle[Addable]) -> StatCounter:
         """Return count, mean, variance and extremes, from one pass. Raises ValueError without partitions.
 
         >>> sc.parallelize([1, 2, 3]).stats().mean()
@@ -137,7 +133,7 @@ class NumericActions(Handle[T]):
         return function.bounds, added(self._run(function, "histogram"))
 
     @action
-    def mean(self: Handle[N]) -> float:
+    def mean(self: Handle[Addable]) -> float:
         """Return the mean of the rows.
 
         >>> sc.parallelize([1, 2, 3]).mean()
@@ -146,7 +142,7 @@ class NumericActions(Handle[T]):
         return cast(float, _stats(self).mean())
 
     @action
-    def variance(self: Handle[N]) -> float:
+    def variance(self: Handle[Addable]) -> float:
         """Return the variance of the rows.
 
         >>> sc.parallelize([1, 2, 3]).variance()
@@ -155,7 +151,7 @@ class NumericActions(Handle[T]):
         return cast(float, _stats(self).variance())
 
     @action
-    def stdev(self: Handle[N]) -> float:
+    def stdev(self: Handle[Addable]) -> float:
         """Return the standard deviation of the rows.
 
         >>> sc.parallelize([1, 2, 3]).stdev()
@@ -164,7 +160,7 @@ class NumericActions(Handle[T]):
         return cast(float, _stats(self).stdev())
 
     @action
-    def sampleVariance(self: Handle[N]) -> float:
+    def sampleVariance(self: Handle[Addable]) -> float:
         """Return the variance of what the rows are a sample of.
 
         >>> sc.parallelize([1, 2, 3]).sampleVariance()
@@ -173,7 +169,7 @@ class NumericActions(Handle[T]):
         return cast(float, _stats(self).sampleVariance())
 
     @action
-    def sampleStdev(self: Handle[N]) -> float:
+    def sampleStdev(self: Handle[Addable]) -> float:
         """Return the standard deviation of what the rows are a sample of.
 
         >>> sc.parallelize([1, 2, 3]).sampleStdev()

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T", covariant=True)
 K = TypeVar("K")
 V = TypeVar("V")
-Comparable = TypeVar("Comparable", bound="SupportsRichComparison")
 
 LARGEST_SAMPLE_KEYS = 200_000
 
@@ -34,8 +33,8 @@ class SortTransformations(Handle[T]):
     """Rows in order."""
 
     @overload
-    def sortByKey(self: Handle[tuple[Comparable, V]], ascending: bool | None = True, numPartitions: int | None = None,
-                  keyfunc: None = None) -> RDD[tuple[Comparable, V]]: ...
+    def sortByKey(self: Handle[tuple[SupportsRichComparison, Any]], ascending: bool | None = True,
+                  numPartitions: int | None = None, keyfunc: None = None) -> RDD[T]: ...
 
     @overload
     def sortByKey(self: Handle[tuple[K, V]], ascending: bool | None, numPartitions: int | None,
@@ -47,7 +46,7 @@ class SortTransformations(Handle[T]):
 
     @action
     def sortByKey(self: Handle[tuple[K, V]], ascending: bool | None = True, numPartitions: int | None = None,
-                  keyfunc: Callable[[K], Any] | None = None) -> RDD[tuple[K, V]]:
+                  keyfunc: Callable[[K], Any] | None = None) -> RDD[Any]:
         """Sort (key, value) rows by ``keyfunc(key)``, or by the key itself; equal keys keep their order.
 
         Each partition holds a range of keys. Runs a job that samples the keys, unless there is one partition.
