@@ -7,6 +7,7 @@ import random
 import pytest
 
 from simspark.driver.scheduling import AnswerBarrier, BarrierAsked, SchedulerSettings
+from simspark.publib import machine
 from simspark.publib.wire.messages import Said
 from tests.unit.driver.harness import Shell, map_stage, result_stage
 
@@ -18,8 +19,8 @@ TIMEOUT_S = 60.0
 class Gang(Shell):
     """A shell whose executors can come to meetings."""
 
-    def __init__(self, executors: int = 2) -> None:
-        super().__init__(SchedulerSettings(barrier_timeout_s=TIMEOUT_S))
+    def __init__(self, executors: int = 2, settings: SchedulerSettings | None = None) -> None:
+        super().__init__(settings or SchedulerSettings(barrier_timeout_s=TIMEOUT_S))
         for number in range(executors):
             self.join(f"e{number}", f"w{number}")
 
@@ -58,7 +59,7 @@ def test_what_is_sent_twice_or_for_another_meeting_has_no_effect():
     gang = Gang()
     gang.submit(result_stage(2, gang=True))
     assert gang.come("e0") == []
-    assert gang.come("e0") == [], "one who has come already is no second one"
+    assert gang.come("e0", kind="allGather") == [], "one who has come already does not come anew"
     assert gang.come("e1", meeting=2) == [], "that meeting has not begun"
     assert len(gang.come("e1")) == 2
     assert gang.come("e0") == [], "that meeting is over"
@@ -122,6 +123,47 @@ def test_a_meeting_in_time_is_not_broken_by_the_timer_of_the_one_before():
     gang.come("e0", meeting=2)
     gang.advance(TIMEOUT_S - 2)
     assert [a.error for a in gang.come("e1", meeting=2)] == ["", ""]
+
+
+def test_each_meeting_has_its_own_time():
+    gang = Gang()
+    gang.submit(result_stage(2, gang=True))
+    gang.come("e0")
+    gang.come("e1")
+    gang.advance(TIMEOUT_S - 1)
+    gang.come("e0", meeting=2)
+    gang.advance(TIMEOUT_S - 1)
+    assert len(gang.met) == 2
+    gang.advance(2)
+    assert "cannot end: after 60 s 1 of 2 tasks had come, not partition 1" in gang.met[-1].error
+
+
+def test_a_driver_that_overslept_breaks_no_meeting_before_it_has_read_who_came():
+    gang = Gang()
+    gang.submit(result_stage(2, gang=True))
+    gang.come("e0")
+    del gang.timers["barrier"]
+    gang.now += 3 * TIMEOUT_S
+    gang.send(machine.TimerFired("barrier"))
+    assert [a.error for a in gang.come("e1")] == ["", ""]
+
+
+def test_the_time_limit_of_tasks_does_not_run_while_they_wait_for_another():
+    gang = Gang(settings=SchedulerSettings(task_timeout_s=10.0))
+    gang.submit(result_stage(2, gang=True))
+    gang.advance(9)
+    gang.come("e0")
+    gang.advance(0.5)
+    gang.come("e1")
+    gang.advance(9.5)
+    assert gang.cancels == []
+    gang.come("e0", meeting=2)
+    gang.advance(1)
+    assert [(launch.stage_attempt, launch.executor) for launch in gang.launches] == [(0, "e0"), (0, "e1")]
+    assert {task for cancel in gang.cancels for task in cancel.tasks} == set(gang.queue("e0") + gang.queue("e1"))
+    assert gang.ended == {}, "only the one that did not come was too slow, and once is not too often"
+    assert gang.core._scheduler.sets()[0].troubles[1].failures == 1
+    assert 0 not in gang.core._scheduler.sets()[0].troubles
 
 
 def test_a_gang_that_begins_anew_forgets_who_had_come():

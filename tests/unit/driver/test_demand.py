@@ -210,8 +210,8 @@ def test_a_gang_that_waits_for_what_others_have_lets_them_have_its_own_for_a_whi
     assert shell.wanted[-1] == 0
     shell.advance(9)
     assert shell.wanted[-1] == 0
-    shell.advance(11)
-    assert shell.wanted[-1] == 3
+    shell.advance(1.5)
+    assert shell.wanted[-1] == 3, "the pause is over"
     shell.advance(100)
     assert shell.wanted[-1] == 3, "who has nothing keeps nobody waiting"
     for name in ("e4", "e5", "e6"):

@@ -37,7 +37,8 @@ def test_smaller_tasks_behind_it_do_not_take_the_slots_that_it_waits_for():
     shell = Shell()
     shell.join("e1", slots=2)
     shell.submit(result_stage(2, stage=100))
-    wide = shell.submit(result_stage(1, stage=101, cpus=2))
+    wide = shell.submit(result_stage(9, stage=101, cpus=2))
+    assert [sent.launch.stage for sent in shell.executors["e1"].queue] == [100, 100], "it waits in no window either"
     shell.submit(result_stage(50, stage=102))
     shell.finish("e1")
     shell.finish("e1")
@@ -70,6 +71,14 @@ def test_a_gang_of_wide_tasks_needs_all_their_slots_at_once():
     assert (ended.error, ended.text) == (
         "NotEnoughResources", "stage 101 needs 6 slots at once, the application has 5 (waited 120 s)"
     )
+
+
+def test_tasks_of_a_gang_that_do_not_fit_one_executor_go_to_the_next():
+    shell = Shell()
+    shell.join("e1", slots=3)
+    shell.join("e2", "w2", slots=4)
+    shell.submit(result_stage(3, gang=True, cpus=2))
+    assert [len(shell.queue(name)) for name in ("e1", "e2")] == [1, 2]
 
 
 def test_as_many_executors_are_wanted_as_wide_tasks_need():
