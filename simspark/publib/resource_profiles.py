@@ -160,6 +160,8 @@ class ResourceProfile:
     """
 
     _next_id: ClassVar[Callable[[], int]] = count(1).__next__
+    _java_resource_profile: ClassVar[None] = None
+    """Where PySpark looks for Spark's own profile; finding none, it makes one of the requests."""
 
     def __init__(self, _java_resource_profile: object = None,
                  _exec_req: dict[str, ExecutorResourceRequest] | None = None,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from simspark import JobCancelled, NotSerializable, SparkContext
-from simspark.publib.lineage.shared import TaskContext
+from simspark.publib.lineage.task_context import TaskContext
 
 from .gates import Gate, our_threads, wait_until
 

@@ -21,8 +21,8 @@ from simspark import (
     inheritable_thread_target,
 )
 from simspark.driver import context, threads
-from simspark.publib.lineage.shared import TaskContext
 from simspark.publib.lineage.sinks import Count
+from simspark.publib.lineage.task_context import TaskContext
 
 from .gates import Gate
 

@@ -9,7 +9,8 @@ import operator
 import os
 from typing import Any
 
-from simspark import AccumulatorParam, SparkContext, StatCounter, StorageLevel, TaskContext
+from simspark import AccumulatorParam, BarrierTaskContext, SparkContext, StatCounter, StorageLevel, TaskContext
+from simspark.resource import ResourceProfileBuilder, TaskResourceRequests
 
 TEXT = "the cat sat on the mat\nthe dog sat on the cat\n\nand so on\n"
 
@@ -266,6 +267,40 @@ def an_rdd_in_a_task(sc: SparkContext, _: str) -> Any:
 
 def a_context_beside_it(sc: SparkContext, _: str) -> Any:
     return [caught(ValueError, lambda: SparkContext("local[1]"))[:1], SparkContext.getOrCreate() is sc]
+
+
+def tasks_that_meet(sc: SparkContext, _: str) -> Any:
+    def meet(index: int, rows: Any) -> Any:
+        context = BarrierTaskContext.get()
+        context.barrier()
+        heard = context.allGather(f"{index}: {sum(rows)}")
+        same = type(TaskContext.get()) is type(context)
+        return [(index, heard, len(context.getTaskInfos()), context.cpus(), str(context.cpuAmount()), same)]
+
+    rdd = sc.parallelize(range(8), 2)
+    met = rdd.barrier().mapPartitionsWithIndex(meet)
+    passed = rdd.barrier().mapPartitions(lambda rows: rows)
+    return [met.collect(), passed.zipWithIndex().collect(), passed.zip(rdd).collect(), passed.coalesce(2).collect(),
+            sorted(passed.repartition(3).collect()), passed.getNumPartitions(), passed.max()]  # fmt: skip
+
+
+def no_barrier_context_elsewhere(sc: SparkContext, _: str) -> Any:
+    def look(_row: Any) -> str:
+        try:
+            return str(BarrierTaskContext.get().partitionId())
+        except RuntimeError:
+            return "a RuntimeError"
+
+    return sc.range(2, numSlices=2).map(look).collect()
+
+
+def a_profile(sc: SparkContext, _: str) -> Any:
+    profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(1)).build
+    rdd = sc.parallelize(range(4), 2).withResources(profile)
+    asked = rdd.getResourceProfile()
+    assert asked is not None
+    amounts = {name: request.amount for name, request in asked.taskResources.items()}
+    return [amounts, rdd.map(lambda x: (x, TaskContext.get().cpus())).collect(), rdd.map(str).getResourceProfile()]
 
 
 def caught(kind: type[Exception], call: Any) -> Any:

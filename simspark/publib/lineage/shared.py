@@ -407,12 +407,3 @@ class ResultIterable(Iterable[T]):
 
     def __len__(self) -> int:
         return len(self.data)
-
-
-def __getattr__(name: str) -> Any:
-    """TaskContext is beside this module now."""
-    if name == "TaskContext":
-        from simspark.publib.lineage.task_context import TaskContext
-
-        return TaskContext
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.unit
 
 MENTIONED = (
     "Accumulator", "AccumulatorParam", "Broadcast", "ResultIterable", "StatCounter", "StorageLevel", "TaskContext",
+    "BarrierTaskContext",
     "SimsparkError", "SparkConf",
 )  # fmt: skip
 

@@ -20,7 +20,6 @@ from simspark.publib.lineage import sinks
 from simspark.publib.lineage.aggregation import grouping, reducing
 from simspark.publib.lineage.partitioner import FunctionPartitioner, HashPartitioner, Partitioner, RangePartitioner
 from simspark.publib.lineage.program import Program, Steps, run_program
-from simspark.publib.lineage.shared import TaskContext
 from simspark.publib.lineage.shuffle_read import CoGroupRead, JoinRead, ShuffleRead
 from simspark.publib.lineage.sinks import ResultSink, ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering
@@ -45,6 +44,7 @@ from simspark.publib.lineage.steps import (
 )
 from simspark.publib.lineage.storage_level import StorageLevel
 from simspark.publib.lineage.task import FileRef, SegmentRef
+from simspark.publib.lineage.task_context import TaskContext
 from tests.unit.publib.planes import DictCache, FilesPlane, task_on
 
 COLLECT = ResultSink(sinks.Collect())
