@@ -72,6 +72,16 @@ def test_each_kill_is_a_loss_and_the_fourth_fails_the_job(sc: SparkContext) -> N
 
 
 def test_tasks_that_wait_are_cancelled_at_once(sc: SparkContext, tmp_path: Path) -> None:
+    cancel_while_one_waits(sc, tmp_path)
+
+
+def test_tasks_that_wait_in_a_thread_are_cancelled_at_once(scratch: Path, tmp_path: Path) -> None:
+    """Executors of several cores run tasks in threads, which no signal reaches."""
+    with SparkContext("local[4]", "wide", conf=SparkConf().set("spark.task.cpus", 2)) as sc:
+        cancel_while_one_waits(sc, tmp_path)
+
+
+def cancel_while_one_waits(sc: SparkContext, tmp_path: Path) -> None:
     def wait(index: int, rows: Any) -> Any:
         if index == 0:
             mark(tmp_path, "waits")
