@@ -21,6 +21,7 @@ EDITABLE = ("--quiet", "--disable-pip-version-check", "--config-settings", "edit
 HELP = """\
 python3 run.py                a cluster on this machine, two programs on it, nothing left behind
 python3 run.py test [...]     the tests; what follows goes to pytest
+python3 run.py bench [...]    simspark beside PySpark and others, in .venv-bench: see benchmarks/README.md
 python3 run.py setup          only set .venv up
 """
 
@@ -154,7 +155,7 @@ def set_up(extra: str) -> None:
     """Make .venv if it is missing and install the package there, once."""
     if is_set_up(extra):
         return
-    say("Setting up .venv ...")
+    say(f"Setting up {os.path.basename(VENV)} ...")
     if not has_pip():
         make_environment()
     try:
@@ -162,9 +163,9 @@ def set_up(extra: str) -> None:
         what = f"{HERE}[{extra}]" if extra else HERE
         call(PYTHON, "-m", "pip", "install", *EDITABLE, what)
     except NotPossible as error:
-        say(f"Installing simspark into .venv failed: {error}")
+        say(f"Installing simspark into {os.path.basename(VENV)} failed: {error}")
         sys.exit(1)
-    for done in ("", extra):  # an extra comes on top of the plain set-up
+    for done in {"", extra, *extra.split(",")}:  # extras come on top of the plain set-up, and each stands for itself
         with open(stamp(done), "w", encoding="ascii") as file:
             file.write(definition(done))
 
@@ -179,22 +180,40 @@ def has_pip() -> bool:
     return told == f"{tuple(sys.version_info[:2])} {VENV}"
 
 
+def use_environment(name: str) -> None:
+    """Have everything done in another environment than .venv."""
+    global VENV, PYTHON
+    VENV = os.path.join(HERE, name)
+    PYTHON = os.path.join(VENV, "bin", "python")
+
+
+def bench_extras(words: list[str]) -> str:
+    """What a benchmark needs: PySpark only if it is asked for and has no Python of its own."""
+    given = " ".join(words).replace("=", " ").split()
+    against = given[given.index("--against") + 1 :][:1] if "--against" in given else ["pyspark"]
+    return "bench,spark" if "pyspark" in "".join(against) and "--pyspark-python" not in given else "bench"
+
+
 def main() -> int:
     """Set up what is missing, then become what was asked for."""
     if sys.version_info < OLDEST:
         say("simspark needs Python 3.11 or newer; this is {}.{}.".format(*sys.version_info[:2]))
         return 1
     verb, rest = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("demo", [])
-    if verb not in {"demo", "test", "setup"}:
+    if verb not in {"demo", "test", "bench", "setup"}:
         say(HELP.rstrip())
         return 0 if verb in {"-h", "--help", "help"} else 2
-    set_up("test" if verb == "test" else "")
+    if verb == "bench":
+        use_environment(".venv-bench")
+    set_up({"test": "test", "bench": bench_extras(rest)}.get(verb, ""))
     if verb == "setup":
         return 0
     os.environ["PATH"] = os.path.join(VENV, "bin") + os.pathsep + os.environ.get("PATH", "")
     if verb == "test":
         os.chdir(HERE)
         command = [PYTHON, "-m", "pytest", *rest]
+    elif verb == "bench":
+        command = [PYTHON, os.path.join(HERE, "benchmarks", "bench.py"), *rest]
     else:
         command = [PYTHON, "-m", "simspark.cli.simspark", "demo", *rest]
     os.execv(command[0], command)

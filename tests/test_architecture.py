@@ -76,7 +76,7 @@ def name(path):
 
 
 def project_files():
-    skipped = {".git", ".venv", "build", "dist", "__pycache__"}
+    skipped = {".git", ".venv", ".venv-bench", "build", "dist", "__pycache__"}
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         hidden = any(part in skipped or part.endswith((".egg-info", "_cache")) for part in parts)
