@@ -26,11 +26,10 @@ def run(tmp_path, *words):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "__pycache__"])
-def test_a_workload_gives_the_floors_result_and_leaves_nothing(tmp_path, name):
+def test_a_workload_gives_the_floors_result_and_leaves_nothing(tmp_path_factory, name):
     if name == "logistic_regression":
         pytest.importorskip("numpy")
-    short = tmp_path.parent / name[:3]
-    short.mkdir()
+    short = tmp_path_factory.mktemp("b")
     figures = json.loads(run(short, name, "--scale", "0.001", "--json"))
     assert set(figures["workloads"][name]["runs"]) == {"simspark", "floor"}
     assert not list(short.iterdir())
