@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from simspark.driver.profile_collector import ProfilerCollector
 from simspark.publib.profilers import (
     BasicProfiler,
     MemoryProfiler,
     MemUsageParam,
     Profiler,
-    ProfilerCollector,
     PStatsParam,
     UDFBasicProfiler,
 )

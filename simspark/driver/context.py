@@ -222,7 +222,11 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
 
     @property
     def resources(self) -> dict[str, ResourceInformation]:
-        """What the driver was given beside cores, by name: nothing, since no worker offers any."""
+        """What the driver was given beside cores, by name: nothing, since no worker offers any.
+
+        >>> sc.resources
+        {}
+        """
         return {}
 
     def sparkUser(self) -> str:
@@ -244,7 +248,11 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         return self._conf.copy()
 
     def waiting_text(self) -> str:
-        """What the running jobs wait for, in words; empty when they wait for nothing."""
+        """What the running jobs wait for, in words; empty when they wait for nothing.
+
+        >>> sc.waiting_text()
+        ''
+        """
         return self._application.engine.waiting_text()
 
     # ── see driver.engine ────────────────────────────────────────────────────────────────────────────────────────

@@ -71,7 +71,12 @@ class FutureAction(Generic[T]):
 
     @property
     def jobIds(self) -> list[int]:
-        """The numbers of the jobs that it has submitted so far."""
+        """The numbers of the jobs that it has submitted so far.
+
+        >>> future = sc.parallelize([1, 2], 2).countAsync()
+        >>> future.result(), len(future.jobIds)
+        (2, 1)
+        """
         return list(self._jobs)
 
     @action
@@ -100,11 +105,21 @@ class FutureAction(Generic[T]):
         return self._error
 
     def done(self) -> bool:
-        """Tell whether it has ended: with a result, an error or by being cancelled."""
+        """Tell whether it has ended: with a result, an error or by being cancelled.
+
+        >>> future = sc.parallelize([1, 2]).countAsync()
+        >>> future.result(), future.done()
+        (2, True)
+        """
         return self._done.is_set()
 
     def cancelled(self) -> bool:
-        """Tell whether it has ended because somebody cancelled it, its job group or one of its tags."""
+        """Tell whether it has ended because somebody cancelled it, its job group or one of its tags.
+
+        >>> future = sc.parallelize([1, 2]).countAsync()
+        >>> future.result(), future.cancelled()
+        (2, False)
+        """
         return self.done() and isinstance(self._error, JobCancelled)
 
     def cancel(self, reason: str = "") -> bool:
@@ -128,6 +143,13 @@ class FutureAction(Generic[T]):
         """Have ``fn(future)`` called when it has ended: in its thread, or at once, here, if it has ended.
 
         An exception that ``fn`` raises goes to the logger ``simspark``.
+
+        >>> results = []
+        >>> future = sc.parallelize([1, 2]).countAsync()
+        >>> _ = future.result()
+        >>> future.add_done_callback(lambda future: results.append(future.result()))
+        >>> results
+        [2]
         """
         with self._lock:
             if not self.done():

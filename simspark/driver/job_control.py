@@ -62,7 +62,7 @@ class JobControl(Running):
         return self._thread_properties.values.get(key)
 
     def replace_local_properties(self, properties: Mapping[str, str]) -> None:
-        """Let this thread's jobs have a copy of these properties and no others; for simspark itself."""
+        """See driver.threads: this thread's jobs have a copy of these properties and no others."""
         self._thread_properties.values = dict(properties)
 
     def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:

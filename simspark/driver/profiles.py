@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simspark.driver.profile_collector import ProfilerCollector
 from simspark.driver.running import Running
-from simspark.publib.profilers import BasicProfiler, MemoryProfiler, Profiler, ProfilerCollector, UDFBasicProfiler
+from simspark.publib.profilers import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 
 if TYPE_CHECKING:
     from simspark.driver.conf import DriverSettings

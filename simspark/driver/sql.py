@@ -102,12 +102,24 @@ class Builder:
 
     @action
     def remote(self, url: str) -> Self:
-        """Spark Connect, which has no RDDs. Raises NeedsSpark."""
+        """Spark Connect, which has no RDDs. Raises NeedsSpark.
+
+        >>> from simspark.sql import SparkSession
+        >>> SparkSession.builder.remote("sc://host")
+        Traceback (most recent call last):
+        simspark.publib.errors.NeedsSpark: Spark Connect, which remote() is for, is part of Spark SQL. ...
+        """
         raise needs_sql("Spark Connect, which remote() is for,")
 
     @action
     def enableHiveSupport(self) -> Self:
-        """Hive's tables. Raises NeedsSpark."""
+        """Hive's tables. Raises NeedsSpark.
+
+        >>> from simspark.sql import SparkSession
+        >>> SparkSession.builder.enableHiveSupport()
+        Traceback (most recent call last):
+        simspark.publib.errors.NeedsSpark: Hive, which enableHiveSupport() is for, is part of Spark SQL. ...
+        """
         raise needs_sql("Hive, which enableHiveSupport() is for,")
 
     @action
@@ -343,12 +355,25 @@ class SparkSession:
 
     @property
     def conf(self) -> Settings:
-        """The settings; see its methods."""
+        """The settings; see its methods.
+
+        >>> from simspark.sql import SparkSession
+        >>> with SparkSession.builder.master("local[1]").getOrCreate() as spark:
+        ...     spark.conf.get("spark.master")
+        'local[1]'
+        """
         return Settings(self)
 
     @property
     def read(self) -> Reader:
-        """Reads text files; see its method."""
+        """Reads text files; see its method.
+
+        >>> from simspark.sql import SparkSession
+        >>> with SparkSession.builder.master("local[1]").getOrCreate() as spark:
+        ...     spark.read.json("people.json")
+        Traceback (most recent call last):
+        simspark.publib.errors.NeedsSpark: SparkSession.read.json is part of Spark SQL. ...
+        """
         return Reader(self)
 
     def newSession(self) -> SparkSession:

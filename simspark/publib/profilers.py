@@ -57,19 +57,40 @@ class Profiler:
         pass
 
     def profile(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call ``func`` in a task and return what it returns, keeping account of where its time goes."""
+        """Call ``func`` in a task and return what it returns, keeping account of where its time goes.
+
+        >>> class Calls(Profiler):
+        ...     def profile(self, func, *args, **kwargs):
+        ...         return func(*args, **kwargs)
+        >>> Calls(sc).profile(max, 1, 2)
+        2
+        """
         raise NotImplementedError
 
     def stats(self) -> Any:
-        """What was collected; None when there is nothing."""
+        """What was collected; None when there is nothing.
+
+        >>> BasicProfiler(sc).stats() is None
+        True
+        """
         raise NotImplementedError
 
     def show(self, id: int) -> None:
-        """Write what was collected to the standard output; ``id`` is the RDD's."""
+        """Write what was collected to the standard output; ``id`` is the RDD's.
+
+        >>> BasicProfiler(sc).show(1)
+        """
         raise NotImplementedError
 
     def dump(self, id: int, path: str) -> None:
-        """Write what was collected into the directory ``path``; ``id`` is the RDD's."""
+        """Write what was collected into the directory ``path``; ``id`` is the RDD's.
+
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     BasicProfiler(sc).dump(1, directory)
+        ...     os.listdir(directory)
+        []
+        """
         raise NotImplementedError
 
 
@@ -82,12 +103,20 @@ class PStatsParam(AccumulatorParam["pstats.Stats | None"]):
 
     @staticmethod
     def zero(value: pstats.Stats | None) -> None:  # noqa: ARG004 (Spark's name)
-        """No profile yet."""
+        """No profile yet.
+
+        >>> PStatsParam.zero(None) is None
+        True
+        """
         return
 
     @staticmethod
     def addInPlace(value1: pstats.Stats | None, value2: pstats.Stats | None) -> pstats.Stats | None:
-        """Both together; the first is changed."""
+        """Both together; the first is changed.
+
+        >>> PStatsParam.addInPlace(None, None) is None
+        True
+        """
         if value1 is None or value2 is None:
             return value1 or value2
         value1.add(value2)
@@ -120,7 +149,12 @@ class BasicProfiler(Profiler):
         self._accumulator = ctx.accumulator(None, PStatsParam())
 
     def profile(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call ``func`` in a task under cProfile and return what it returns; what it raises passes through."""
+        """Call ``func`` in a task under cProfile and return what it returns; what it raises passes through.
+
+        >>> profiler = BasicProfiler(sc)
+        >>> profiler.profile(sorted, [2, 1])
+        [1, 2]
+        """
         if ONE_AT_A_TIME and not _PROFILED.acquire(blocking=False):
             return func(*args, **kwargs)
         import cProfile
@@ -137,11 +171,28 @@ class BasicProfiler(Profiler):
         return made
 
     def stats(self) -> Any:
-        """The sum of all tasks' profiles, a pstats.Stats; None before the first."""
+        """The sum of all tasks' profiles, a pstats.Stats; None before the first.
+
+        >>> profiler = BasicProfiler(sc)
+        >>> profiler.profile(sorted, [2, 1])
+        [1, 2]
+        >>> any(name.endswith("sorted>") for _, _, name in profiler.stats().stats)
+        True
+        """
         return self._accumulator.value
 
     def show(self, id: int) -> None:
-        """Write the functions to the standard output, the slowest first."""
+        """Write the functions to the standard output, the slowest first.
+
+        >>> profiler = BasicProfiler(sc)
+        >>> profiler.profile(sorted, [2, 1])
+        [1, 2]
+        >>> profiler.show(7)
+        ============================================================
+        Profile of RDD<id=7>
+        ============================================================
+        ...
+        """
         stats = self.stats()
         if stats:
             stats.stream = sys.stdout
@@ -149,7 +200,17 @@ class BasicProfiler(Profiler):
             stats.sort_stats("time", "cumulative").print_stats()
 
     def dump(self, id: int, path: str) -> None:
-        """Write the profile to the directory ``path``, made if need be, for ``pstats`` and its viewers."""
+        """Write the profile to the directory ``path``, made if need be, for ``pstats`` and its viewers.
+
+        >>> import os, tempfile
+        >>> profiler = BasicProfiler(sc)
+        >>> profiler.profile(sorted, [2, 1])
+        [1, 2]
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     profiler.dump(7, directory)
+        ...     os.listdir(directory)
+        ['rdd_7.pstats']
+        """
         os.makedirs(path, exist_ok=True)
         stats = self.stats()
         if stats:
@@ -166,7 +227,11 @@ def _portable(profile: Any) -> pstats.Stats:
 
 
 class UDFBasicProfiler(BasicProfiler):
-    """The profiler of Python functions in SQL, which simspark has not; here for the signature of SparkContext."""
+    """The profiler of Python functions in SQL, which simspark has not; here for the signature of SparkContext.
+
+    >>> UDFBasicProfiler(sc).stats() is None
+    True
+    """
 
     of = "UDF"
     file_name = "udf_%d.pstats"
@@ -181,12 +246,20 @@ class MemUsageParam(AccumulatorParam["CodeMapDict | None"]):
 
     @staticmethod
     def zero(value: CodeMapDict | None) -> None:  # noqa: ARG004 (Spark's name)
-        """No profile yet."""
+        """No profile yet.
+
+        >>> MemUsageParam.zero({}) is None
+        True
+        """
         return
 
     @staticmethod
     def addInPlace(value1: CodeMapDict | None, value2: CodeMapDict | None) -> CodeMapDict | None:
-        """Both together, line by line."""
+        """Both together, line by line.
+
+        >>> MemUsageParam.addInPlace(None, {"a.py": [(1, None)]})
+        {'a.py': [(1, None)]}
+        """
         if not value1 or not value2:
             return value1 or value2
         return {name: _added_lines(value1.get(name, []), value2.get(name, [])) for name in {**value1, **value2}}
@@ -207,6 +280,9 @@ class MemoryProfiler(Profiler):
     """Memory by line, with the package memory_profiler: for functions that are given to it one by one.
 
     As in PySpark, it is not for RDDs: there its place in SparkContext is for Python functions in SQL.
+
+    >>> MemoryProfiler(sc).stats() is None
+    True
     """
 
     def __init__(self, ctx: MakesAccumulators) -> None:
@@ -218,6 +294,11 @@ class MemoryProfiler(Profiler):
         """Call ``func`` and return what it returns, keeping account of memory after each of its lines.
 
         Raises ImportError without memory_profiler.
+
+        >>> import importlib.util
+        >>> profiler = MemoryProfiler(sc)
+        >>> if importlib.util.find_spec("memory_profiler"):
+        ...     assert profiler.profile(None, None, sorted, [2, 1]) == [1, 2]
         """
         profiler = _line_profiler()
         made = profiler(func)(*args, **kwargs)
@@ -225,11 +306,18 @@ class MemoryProfiler(Profiler):
         return made
 
     def stats(self) -> Any:
-        """Memory by line: {file: [(line, (increment, total, occurrences) or None)]}; None before the first."""
+        """Memory by line: {file: [(line, (increment, total, occurrences) or None)]}; None before the first.
+
+        >>> MemoryProfiler(sc).stats() is None
+        True
+        """
         return self._accumulator.value
 
     def show(self, id: int) -> None:
-        """Write memory by line to the standard output."""
+        """Write memory by line to the standard output.
+
+        >>> MemoryProfiler(sc).show(1)
+        """
         stats = self.stats()
         if stats:
             out = sys.stdout
@@ -237,7 +325,14 @@ class MemoryProfiler(Profiler):
             _show_memory(stats, out)
 
     def dump(self, id: int, path: str) -> None:
-        """Write memory by line to a text file in the directory ``path``, made if need be."""
+        """Write memory by line to a text file in the directory ``path``, made if need be.
+
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     MemoryProfiler(sc).dump(1, directory)
+        ...     os.listdir(directory)
+        []
+        """
         os.makedirs(path, exist_ok=True)
         stats = self.stats()
         if stats:
@@ -274,78 +369,3 @@ def _memory_row(number: int, usage: MemoryTuple | None, text: str) -> str:
         return _MEMORY_ROW.format(number, "", "", "", text)
     increment, total, times = usage
     return _MEMORY_ROW.format(number, f"{total:5.1f} MiB", f"{increment:5.1f} MiB", times, text)
-
-
-class ProfilerCollector:
-    """The profilers of a context: makes them, and shows or writes what they have collected.
-
-    >>> ProfilerCollector(BasicProfiler, UDFBasicProfiler, MemoryProfiler).profilers
-    []
-    """
-
-    def __init__(self, profiler_cls: type[Profiler], udf_profiler_cls: type[Profiler],
-                 memory_profiler_cls: type[Profiler], dump_path: str | None = None) -> None:
-        self.profiler_cls = profiler_cls
-        self.udf_profiler_cls = udf_profiler_cls
-        self.memory_profiler_cls = memory_profiler_cls
-        self.profile_dump_path = dump_path
-        self.profilers: list[list[Any]] = []
-        self._registered = False
-        self._lock = threading.Lock()
-
-    def new_profiler(self, ctx: MakesAccumulators) -> Profiler:
-        """A profiler for the tasks of an RDD."""
-        return self.profiler_cls(ctx)
-
-    def new_udf_profiler(self, ctx: MakesAccumulators) -> Profiler:
-        """A profiler for a function in SQL."""
-        return self.udf_profiler_cls(ctx)
-
-    def new_memory_profiler(self, ctx: MakesAccumulators) -> Profiler:
-        """A profiler of memory."""
-        return self.memory_profiler_cls(ctx)
-
-    def profiler_of(self, id: int, ctx: MakesAccumulators) -> Profiler:
-        """The profiler that collects for an RDD: the one that was made for it and is not shown yet, or a new one."""
-        with self._lock:
-            for number, profiler, shown in self.profilers:
-                if number == id and not shown:
-                    found: Profiler = profiler
-                    return found
-            made = self.new_profiler(ctx)
-            self._add(id, made)
-        return made
-
-    def add_profiler(self, id: int, profiler: Profiler) -> None:
-        """Add a profiler for an RDD; with the first, all are shown, or dumped, when the program ends."""
-        with self._lock:
-            self._add(id, profiler)
-
-    def _add(self, id: int, profiler: Profiler) -> None:
-        if not self._registered:
-            import atexit
-
-            self._registered = True
-            atexit.register(self._at_exit)
-        self.profilers.append([id, profiler, False])
-
-    def _at_exit(self) -> None:
-        if self.profile_dump_path:
-            self.dump_profiles(self.profile_dump_path)
-        else:
-            self.show_profiles()
-
-    def dump_profiles(self, path: str) -> None:
-        """Write what was collected into a directory, one file for each RDD, and begin anew."""
-        with self._lock:
-            profilers, self.profilers = self.profilers, []
-        for number, profiler, _ in profilers:
-            profiler.dump(number, path)
-
-    def show_profiles(self) -> None:
-        """Show what was collected and was not shown before."""
-        for entry in list(self.profilers):
-            number, profiler, shown = entry
-            if not shown and profiler:
-                entry[2] = True
-                profiler.show(number)

@@ -31,22 +31,42 @@ class ExecutorResourceRequest:
 
     @property
     def resourceName(self) -> str:
-        """What is asked for."""
+        """What is asked for.
+
+        >>> from simspark.resource import ExecutorResourceRequest
+        >>> ExecutorResourceRequest("gpu", 1).resourceName
+        'gpu'
+        """
         return self._name
 
     @property
     def amount(self) -> int:
-        """How much of it; memory in MiB."""
+        """How much of it; memory in MiB.
+
+        >>> from simspark.resource import ExecutorResourceRequest
+        >>> ExecutorResourceRequest("memory", 512).amount
+        512
+        """
         return self._amount
 
     @property
     def discoveryScript(self) -> str:
-        """The script that finds the resource on a machine; kept, and not run here."""
+        """The script that finds the resource on a machine; kept, and not run here.
+
+        >>> from simspark.resource import ExecutorResourceRequest
+        >>> ExecutorResourceRequest("gpu", 1, "/opt/gpus.sh").discoveryScript
+        '/opt/gpus.sh'
+        """
         return self._discovery_script
 
     @property
     def vendor(self) -> str:
-        """Whose product it is; kept for programs written for Spark."""
+        """Whose product it is; kept for programs written for Spark.
+
+        >>> from simspark.resource import ExecutorResourceRequest
+        >>> ExecutorResourceRequest("gpu", 1, vendor="nvidia.com").vendor
+        'nvidia.com'
+        """
         return self._vendor
 
 
@@ -63,28 +83,58 @@ class ExecutorResourceRequests:
         self._executor_resources: dict[str, ExecutorResourceRequest] = dict(_requests or {})
 
     def memory(self, amount: str) -> ExecutorResourceRequests:
-        """So much memory: a size such as "512m" or "2g". Raises ValueError for others."""
+        """So much memory: a size such as "512m" or "2g". Raises ValueError for others.
+
+        >>> from simspark.resource import ExecutorResourceRequests
+        >>> ExecutorResourceRequests().memory("2g").requests["memory"].amount
+        2048
+        """
         return self._ask("memory", parse_memory(amount))
 
     def memoryOverhead(self, amount: str) -> ExecutorResourceRequests:
-        """So much memory beside the rows."""
+        """So much memory beside the rows.
+
+        >>> from simspark.resource import ExecutorResourceRequests
+        >>> ExecutorResourceRequests().memoryOverhead("512m").requests["memoryOverhead"].amount
+        512
+        """
         return self._ask("memoryOverhead", parse_memory(amount))
 
     def pysparkMemory(self, amount: str) -> ExecutorResourceRequests:
-        """So much memory for Python; an executor here is Python, so it adds to the rest."""
+        """So much memory for Python; an executor here is Python, so it adds to the rest.
+
+        >>> from simspark.resource import ExecutorResourceRequests
+        >>> ExecutorResourceRequests().pysparkMemory("1g").requests["pyspark.memory"].amount
+        1024
+        """
         return self._ask("pyspark.memory", parse_memory(amount))
 
     def offheapMemory(self, amount: str) -> ExecutorResourceRequests:
-        """So much memory outside a heap; there is none here, so it adds to the rest."""
+        """So much memory outside a heap; there is none here, so it adds to the rest.
+
+        >>> from simspark.resource import ExecutorResourceRequests
+        >>> ExecutorResourceRequests().offheapMemory("1g").requests["offHeap"].amount
+        1024
+        """
         return self._ask("offHeap", parse_memory(amount))
 
     def cores(self, amount: int) -> ExecutorResourceRequests:
-        """So many cores."""
+        """So many cores.
+
+        >>> from simspark.resource import ExecutorResourceRequests
+        >>> ExecutorResourceRequests().cores(4).requests["cores"].amount
+        4
+        """
         return self._ask(CORES, amount)
 
     def resource(self, resourceName: str, amount: int, discoveryScript: str = "",
                  vendor: str = "") -> ExecutorResourceRequests:
-        """So much of something else, such as "gpu"."""
+        """So much of something else, such as "gpu".
+
+        >>> from simspark.resource import ExecutorResourceRequests
+        >>> ExecutorResourceRequests().resource("gpu", 2).requests["gpu"].amount
+        2
+        """
         self._executor_resources[resourceName] = ExecutorResourceRequest(
             resourceName, amount, discoveryScript, vendor
         )
@@ -92,7 +142,12 @@ class ExecutorResourceRequests:
 
     @property
     def requests(self) -> dict[str, ExecutorResourceRequest]:
-        """All that was asked for, by name."""
+        """All that was asked for, by name.
+
+        >>> from simspark.resource import ExecutorResourceRequests
+        >>> sorted(ExecutorResourceRequests().cores(4).memory("1g").requests)
+        ['cores', 'memory']
+        """
         return self._executor_resources
 
     def _ask(self, name: str, amount: int) -> ExecutorResourceRequests:
@@ -114,12 +169,22 @@ class TaskResourceRequest:
 
     @property
     def resourceName(self) -> str:
-        """What is asked for."""
+        """What is asked for.
+
+        >>> from simspark.resource import TaskResourceRequest
+        >>> TaskResourceRequest("cpus", 1).resourceName
+        'cpus'
+        """
         return self._name
 
     @property
     def amount(self) -> float:
-        """How much of it."""
+        """How much of it.
+
+        >>> from simspark.resource import TaskResourceRequest
+        >>> TaskResourceRequest("cpus", 0.5).amount
+        0.5
+        """
         return self._amount
 
 
@@ -135,18 +200,33 @@ class TaskResourceRequests:
         self._task_resources: dict[str, TaskResourceRequest] = dict(_requests or {})
 
     def cpus(self, amount: float) -> TaskResourceRequests:
-        """So many cores. A task takes whole slots: 0.5 takes one, 1.5 takes two."""
+        """So many cores. A task takes whole slots: 0.5 takes one, 1.5 takes two.
+
+        >>> from simspark.resource import TaskResourceRequests
+        >>> TaskResourceRequests().cpus(1).requests["cpus"].amount
+        1.0
+        """
         self._task_resources[CPUS] = TaskResourceRequest(CPUS, amount)
         return self
 
     def resource(self, resourceName: str, amount: float) -> TaskResourceRequests:
-        """So much of something else, such as "gpu"."""
+        """So much of something else, such as "gpu".
+
+        >>> from simspark.resource import TaskResourceRequests
+        >>> TaskResourceRequests().resource("gpu", 0.5).requests["gpu"].amount
+        0.5
+        """
         self._task_resources[resourceName] = TaskResourceRequest(resourceName, amount)
         return self
 
     @property
     def requests(self) -> dict[str, TaskResourceRequest]:
-        """All that was asked for, by name."""
+        """All that was asked for, by name.
+
+        >>> from simspark.resource import TaskResourceRequests
+        >>> list(TaskResourceRequests().cpus(2).requests)
+        ['cpus']
+        """
         return self._task_resources
 
 
@@ -172,17 +252,34 @@ class ResourceProfile:
 
     @property
     def id(self) -> int:
-        """A number that no other profile of this program has."""
+        """A number that no other profile of this program has.
+
+        >>> from simspark.resource import ResourceProfileBuilder
+        >>> ResourceProfileBuilder().build.id < ResourceProfileBuilder().build.id
+        True
+        """
         return self._id
 
     @property
     def taskResources(self) -> dict[str, TaskResourceRequest]:
-        """What each task takes, by name."""
+        """What each task takes, by name.
+
+        >>> from simspark.resource import ResourceProfileBuilder, TaskResourceRequests
+        >>> profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2)).build
+        >>> profile.taskResources["cpus"].amount
+        2.0
+        """
         return self._task_resource_requests
 
     @property
     def executorResources(self) -> dict[str, ExecutorResourceRequest]:
-        """What each executor must have, by name."""
+        """What each executor must have, by name.
+
+        >>> from simspark.resource import ExecutorResourceRequests, ResourceProfileBuilder
+        >>> profile = ResourceProfileBuilder().require(ExecutorResourceRequests().cores(2)).build
+        >>> profile.executorResources["cores"].amount
+        2
+        """
         return self._executor_resource_requests
 
 
@@ -203,6 +300,11 @@ class ResourceProfileBuilder:
         """Add requests; one of the same name replaces the one before.
 
         Raises ValueError for an amount of cores that cannot be.
+
+        >>> from simspark.resource import ResourceProfileBuilder, TaskResourceRequests
+        >>> builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2))
+        >>> builder.require(TaskResourceRequests().cpus(3)).taskResources["cpus"].amount
+        3.0
         """
         if isinstance(resourceRequest, TaskResourceRequests):
             for request in resourceRequest.requests.values():
@@ -213,26 +315,56 @@ class ResourceProfileBuilder:
         return self
 
     def clearExecutorResourceRequests(self) -> None:
-        """Begin anew with the requests for executors."""
+        """Begin anew with the requests for executors.
+
+        >>> from simspark.resource import ExecutorResourceRequests, ResourceProfileBuilder
+        >>> builder = ResourceProfileBuilder().require(ExecutorResourceRequests().cores(2))
+        >>> builder.clearExecutorResourceRequests()
+        >>> builder.executorResources
+        {}
+        """
         self._executor_resource_requests = {}
 
     def clearTaskResourceRequests(self) -> None:
-        """Begin anew with the requests for tasks."""
+        """Begin anew with the requests for tasks.
+
+        >>> from simspark.resource import ResourceProfileBuilder, TaskResourceRequests
+        >>> builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2))
+        >>> builder.clearTaskResourceRequests()
+        >>> builder.taskResources
+        {}
+        """
         self._task_resource_requests = {}
 
     @property
     def taskResources(self) -> dict[str, TaskResourceRequest]:
-        """The requests for tasks so far."""
+        """The requests for tasks so far.
+
+        >>> from simspark.resource import ResourceProfileBuilder, TaskResourceRequests
+        >>> list(ResourceProfileBuilder().require(TaskResourceRequests().cpus(2)).taskResources)
+        ['cpus']
+        """
         return self._task_resource_requests
 
     @property
     def executorResources(self) -> dict[str, ExecutorResourceRequest]:
-        """The requests for executors so far."""
+        """The requests for executors so far.
+
+        >>> from simspark.resource import ExecutorResourceRequests, ResourceProfileBuilder
+        >>> list(ResourceProfileBuilder().require(ExecutorResourceRequests().cores(2)).executorResources)
+        ['cores']
+        """
         return self._executor_resource_requests
 
     @property
     def build(self) -> ResourceProfile:
-        """The profile."""
+        """The profile.
+
+        >>> from simspark.resource import ResourceProfileBuilder
+        >>> profile = ResourceProfileBuilder().build
+        >>> profile.taskResources, profile.executorResources
+        ({}, {})
+        """
         return ResourceProfile(
             _exec_req=self._executor_resource_requests, _task_req=self._task_resource_requests
         )
@@ -252,12 +384,22 @@ class ResourceInformation:
 
     @property
     def name(self) -> str:
-        """The resource's name."""
+        """The resource's name.
+
+        >>> from simspark.resource import ResourceInformation
+        >>> ResourceInformation("gpu", ["0"]).name
+        'gpu'
+        """
         return self._name
 
     @property
     def addresses(self) -> list[str]:
-        """Where it is, as text."""
+        """Where it is, as text.
+
+        >>> from simspark.resource import ResourceInformation
+        >>> ResourceInformation("gpu", ["0"]).addresses
+        ['0']
+        """
         return self._addresses
 
 

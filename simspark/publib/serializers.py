@@ -33,18 +33,45 @@ class SpecialLengths:
 
 
 class Serializer:
-    """What every serializer has. Two are equal when the one can read what the other wrote."""
+    """What every serializer has. Two are equal when the one can read what the other wrote.
+
+    >>> class Reversed(NoOpSerializer):
+    ...     def dumps(self, obj):
+    ...         return obj[::-1]
+    ...     def loads(self, obj):
+    ...         return obj[::-1]
+    >>> Reversed().dumps(b"abc"), Reversed() == Reversed(), Reversed()
+    (b'cba', True, Reversed())
+    """
 
     def dump_stream(self, iterator: Iterable[Any], stream: IO[bytes]) -> None:
-        """Write objects to a stream."""
+        """Write objects to a stream.
+
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> MarshalSerializer().dump_stream([1, 2], stream)
+        >>> len(stream.getvalue())
+        18
+        """
         raise NotImplementedError
 
     def load_stream(self, stream: IO[bytes]) -> Iterator[Any]:
-        """Read the objects of a stream, until its end."""
+        """Read the objects of a stream, until its end.
+
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> MarshalSerializer().dump_stream([1, 2], stream)
+        >>> list(MarshalSerializer().load_stream(io.BytesIO(stream.getvalue())))
+        [1, 2]
+        """
         raise NotImplementedError
 
     def dumps(self, obj: Any) -> Any:
-        """One object as bytes; with batches, a list of objects."""
+        """One object as bytes; with batches, a list of objects.
+
+        >>> NoOpSerializer().dumps(b"ab")
+        b'ab'
+        """
         raise NotImplementedError
 
     def _load_stream_without_unbatching(self, stream: IO[bytes]) -> Iterator[Iterable[Any]]:
@@ -62,7 +89,19 @@ class Serializer:
 
 
 class FramedSerializer(Serializer):
-    """Writes each object as a frame; a subclass says how an object becomes bytes and back."""
+    """Writes each object as a frame; a subclass says how an object becomes bytes and back.
+
+    >>> class Text(FramedSerializer):
+    ...     def dumps(self, obj):
+    ...         return obj.encode()
+    ...     def loads(self, obj):
+    ...         return obj.decode()
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> Text().dump_stream(["é", "b"], stream)
+    >>> list(Text().load_stream(io.BytesIO(stream.getvalue())))
+    ['é', 'b']
+    """
 
     def dump_stream(self, iterator: Iterable[Any], stream: IO[bytes]) -> None:
         """Write each object as a frame.
@@ -99,16 +138,29 @@ class FramedSerializer(Serializer):
         return None if data is None else self.loads(data)
 
     def dumps(self, obj: Any) -> Any:
-        """One object as bytes."""
+        """One object as bytes.
+
+        >>> PickleSerializer().dumps(None)[-2:]
+        b'N.'
+        """
         raise NotImplementedError
 
     def loads(self, obj: Any) -> Any:
-        """The object that ``dumps`` made these bytes of."""
+        """The object that ``dumps`` made these bytes of.
+
+        >>> PickleSerializer().loads(b"N.") is None
+        True
+        """
         raise NotImplementedError
 
 
 def read_frame(stream: IO[bytes]) -> bytes | None:
-    """Read one frame; None for the mark of none. Raises EOFError at the end, at its mark and when cut short."""
+    """Read one frame; None for the mark of none. Raises EOFError at the end, at its mark and when cut short.
+
+    >>> import io
+    >>> read_frame(io.BytesIO(bytes([0, 0, 0, 1]) + b"a"))
+    b'a'
+    """
     length = read_int(stream)
     if length == END_OF_DATA_SECTION:
         raise EOFError
@@ -131,11 +183,19 @@ class NoOpSerializer(FramedSerializer):
     """
 
     def dumps(self, obj: Any) -> Any:
-        """The bytes themselves."""
+        """The bytes themselves.
+
+        >>> NoOpSerializer().dumps(b"ab")
+        b'ab'
+        """
         return obj
 
     def loads(self, obj: Any) -> Any:
-        """The bytes themselves."""
+        """The bytes themselves.
+
+        >>> NoOpSerializer().loads(b"ab")
+        b'ab'
+        """
         return obj
 
 
@@ -147,11 +207,19 @@ class PickleSerializer(FramedSerializer):
     """
 
     def dumps(self, obj: Any) -> bytes:
-        """One object, pickled."""
+        """One object, pickled.
+
+        >>> type(PickleSerializer().dumps([1, 2]))
+        <class 'bytes'>
+        """
         return payload.dump(obj)
 
     def loads(self, obj: bytes, encoding: str = "bytes") -> Any:
-        """The object; ``encoding`` is for texts that Python 2 pickled."""
+        """The object; ``encoding`` is for texts that Python 2 pickled.
+
+        >>> PickleSerializer().loads(PickleSerializer().dumps([1, 2]))
+        [1, 2]
+        """
         return payload.load(obj, encoding=encoding)
 
 
@@ -169,7 +237,12 @@ class CloudPickleSerializer(FramedSerializer):
         self.allowed_names = allowed_names
 
     def dumps(self, obj: Any) -> bytes:
-        """One object, pickled. Raises pickle.PicklingError for what cannot be."""
+        """One object, pickled. Raises pickle.PicklingError for what cannot be.
+
+        >>> CloudPickleSerializer().dumps(iter(x for x in "ab"))
+        Traceback (most recent call last):
+        _pickle.PicklingError: Could not serialize object: TypeError: cannot pickle 'generator' object
+        """
         import pickle
 
         import cloudpickle
@@ -184,7 +257,11 @@ class CloudPickleSerializer(FramedSerializer):
         return made
 
     def loads(self, obj: bytes, encoding: str = "bytes") -> Any:
-        """The object. Raises pickle.UnpicklingError when it needs a class that is not allowed."""
+        """The object. Raises pickle.UnpicklingError when it needs a class that is not allowed.
+
+        >>> CloudPickleSerializer().loads(CloudPickleSerializer().dumps(lambda: 5))()
+        5
+        """
         if self.allowed_names is not None:
             return payload.load_only(obj, self.allowed_names, encoding)
         return payload.load(obj, encoding=encoding)
@@ -201,11 +278,20 @@ class MarshalSerializer(FramedSerializer):
     """
 
     def dumps(self, obj: Any) -> bytes:
-        """One object, marshalled. Raises ValueError for other types."""
+        """One object, marshalled. Raises ValueError for other types.
+
+        >>> MarshalSerializer().dumps(object())
+        Traceback (most recent call last):
+        ValueError: unmarshallable object
+        """
         return marshal.dumps(obj)
 
     def loads(self, obj: bytes) -> Any:
-        """The object."""
+        """The object.
+
+        >>> MarshalSerializer().loads(MarshalSerializer().dumps((1, 2)))
+        (1, 2)
+        """
         return marshal.loads(obj)  # noqa: S302 (what its user asks for)
 
 
@@ -221,7 +307,11 @@ class AutoSerializer(FramedSerializer):
         self._type: bytes | None = None
 
     def dumps(self, obj: Any) -> bytes:
-        """One object, with a byte before it."""
+        """One object, with a byte before it.
+
+        >>> AutoSerializer().dumps("a")[:1]
+        b'M'
+        """
         if self._type is None:
             try:
                 return b"M" + marshal.dumps(obj)
@@ -230,7 +320,11 @@ class AutoSerializer(FramedSerializer):
         return b"P" + payload.dump(obj)
 
     def loads(self, obj: bytes) -> Any:
-        """The object. Raises ValueError for another first byte."""
+        """The object. Raises ValueError for another first byte.
+
+        >>> AutoSerializer().loads(AutoSerializer().dumps("a"))
+        'a'
+        """
         if obj[:1] == b"M":
             return marshal.loads(obj[1:])  # noqa: S302 (what its user asks for)
         if obj[:1] == b"P":
@@ -251,13 +345,22 @@ class CompressedSerializer(FramedSerializer):
         self.serializer = serializer
 
     def dumps(self, obj: Any) -> bytes:
-        """One object, compressed."""
+        """One object, compressed.
+
+        >>> len(CompressedSerializer(PickleSerializer()).dumps("a" * 1000)) < 50
+        True
+        """
         import zlib
 
         return zlib.compress(self.serializer.dumps(obj), 1)
 
     def loads(self, obj: bytes) -> Any:
-        """The object."""
+        """The object.
+
+        >>> serializer = CompressedSerializer(MarshalSerializer())
+        >>> serializer.loads(serializer.dumps([1, 2]))
+        [1, 2]
+        """
         import zlib
 
         return self.serializer.loads(zlib.decompress(obj))
@@ -300,13 +403,25 @@ def write_int(value: int, stream: IO[bytes]) -> None:
 
 
 def read_long(stream: IO[bytes]) -> int:
-    """Read eight bytes. Raises EOFError at the end."""
+    """Read eight bytes. Raises EOFError at the end.
+
+    >>> import io
+    >>> read_long(io.BytesIO(pack_long(1 << 40)))
+    1099511627776
+    """
     number: int = _read_number(stream, "!q", 8)
     return number
 
 
 def write_long(value: int, stream: IO[bytes]) -> None:
-    """Write eight bytes."""
+    """Write eight bytes.
+
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> write_long(1, stream)
+    >>> stream.getvalue() == pack_long(1)
+    True
+    """
     stream.write(pack_long(value))
 
 
@@ -320,12 +435,24 @@ def pack_long(value: int) -> bytes:
 
 
 def read_bool(stream: IO[bytes]) -> bool:
-    """Read one byte. Raises EOFError at the end."""
+    """Read one byte. Raises EOFError at the end.
+
+    >>> import io
+    >>> read_bool(io.BytesIO(bytes([1])))
+    True
+    """
     value: bool = _read_number(stream, "!?", 1)
     return value
 
 
 def write_with_length(obj: bytes, stream: IO[bytes]) -> None:
-    """Write a frame."""
+    """Write a frame.
+
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> write_with_length(b"abc", stream)
+    >>> list(stream.getvalue())
+    [0, 0, 0, 3, 97, 98, 99]
+    """
     write_int(len(obj), stream)
     stream.write(obj)

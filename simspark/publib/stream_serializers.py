@@ -36,11 +36,25 @@ class BatchedSerializer(Serializer):
             yield batch
 
     def dump_stream(self, iterator: Iterable[Any], stream: IO[bytes]) -> None:
-        """Write the objects in batches."""
+        """Write the objects in batches.
+
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> BatchedSerializer(PickleSerializer(), 3).dump_stream("abcd", stream)
+        >>> list(PickleSerializer().load_stream(io.BytesIO(stream.getvalue())))
+        [['a', 'b', 'c'], ['d']]
+        """
         self.serializer.dump_stream(self._batched(iterator), stream)
 
     def load_stream(self, stream: IO[bytes]) -> Iterator[Any]:
-        """Read the objects of all batches."""
+        """Read the objects of all batches.
+
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> PickleSerializer().dump_stream([["a", "b"], ["c"]], stream)
+        >>> list(BatchedSerializer(PickleSerializer()).load_stream(io.BytesIO(stream.getvalue())))
+        ['a', 'b', 'c']
+        """
         return chain.from_iterable(self._load_stream_without_unbatching(stream))
 
     def _load_stream_without_unbatching(self, stream: IO[bytes]) -> Iterator[Iterable[Any]]:
@@ -51,7 +65,14 @@ class BatchedSerializer(Serializer):
 
 
 class FlattenedValuesSerializer(BatchedSerializer):
-    """Writes (key, list of values) pairs, with at most ``batchSize`` values in each."""
+    """Writes (key, list of values) pairs, with at most ``batchSize`` values in each.
+
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> FlattenedValuesSerializer(PickleSerializer(), 2).dump_stream([("a", [1, 2, 3])], stream)
+    >>> list(PickleSerializer().load_stream(io.BytesIO(stream.getvalue())))
+    [('a', [1, 2]), ('a', [3])]
+    """
 
     def __init__(self, serializer: Serializer, batchSize: int = 10) -> None:
         super().__init__(serializer, batchSize)
@@ -62,7 +83,15 @@ class FlattenedValuesSerializer(BatchedSerializer):
                 yield key, values[start : start + self.batchSize]
 
     def load_stream(self, stream: IO[bytes]) -> Iterator[Any]:
-        """Read the pairs, as they were written."""
+        """Read the pairs, as they were written.
+
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> serializer = FlattenedValuesSerializer(PickleSerializer())
+        >>> serializer.dump_stream([("a", [1, 2])], stream)
+        >>> list(serializer.load_stream(io.BytesIO(stream.getvalue())))
+        [('a', [1, 2])]
+        """
         return self.serializer.load_stream(stream)
 
     def __repr__(self) -> str:
@@ -84,7 +113,15 @@ class AutoBatchedSerializer(BatchedSerializer):
         self.bestSize = bestSize
 
     def dump_stream(self, iterator: Iterable[Any], stream: IO[bytes]) -> None:
-        """Write the objects in batches that grow, and shrink again past ten times the best size."""
+        """Write the objects in batches that grow, and shrink again past ten times the best size.
+
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> serializer = AutoBatchedSerializer(PickleSerializer())
+        >>> serializer.dump_stream("abcd", stream)
+        >>> list(serializer.load_stream(io.BytesIO(stream.getvalue())))
+        ['a', 'b', 'c', 'd']
+        """
         count = 1
         rest = iter(iterator)
         while batch := list(islice(rest, count)):
@@ -112,7 +149,15 @@ class _OfTwo(Serializer):
         return zip(keys, values, strict=False)
 
     def load_stream(self, stream: IO[bytes]) -> Iterator[Any]:
-        """Read the pairs of all batches."""
+        """Read the pairs of all batches.
+
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> PickleSerializer().dump_stream([[1], ["a"]], stream)
+        >>> batched = BatchedSerializer(PickleSerializer())
+        >>> list(PairDeserializer(batched, batched).load_stream(io.BytesIO(stream.getvalue())))
+        [(1, 'a')]
+        """
         return chain.from_iterable(self._load_stream_without_unbatching(stream))
 
     def __repr__(self) -> str:
@@ -120,14 +165,30 @@ class _OfTwo(Serializer):
 
 
 class CartesianDeserializer(_OfTwo):
-    """Reads a batch of keys and one of values, and gives each key with each value."""
+    """Reads a batch of keys and one of values, and gives each key with each value.
+
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> PickleSerializer().dump_stream([[1, 2], ["a", "b"]], stream)
+    >>> batched = BatchedSerializer(PickleSerializer())
+    >>> list(CartesianDeserializer(batched, batched).load_stream(io.BytesIO(stream.getvalue())))
+    [(1, 'a'), (1, 'b'), (2, 'a'), (2, 'b')]
+    """
 
     def _load_stream_without_unbatching(self, stream: IO[bytes]) -> Iterator[Iterable[Any]]:
         return (product(keys, values) for keys, values in self._batches(stream))
 
 
 class PairDeserializer(_OfTwo):
-    """Reads a batch of keys and one of as many values, and gives the pairs. Raises ValueError when sizes differ."""
+    """Reads a batch of keys and one of as many values, and gives the pairs. Raises ValueError when sizes differ.
+
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> PickleSerializer().dump_stream([[1, 2], ["a", "b"]], stream)
+    >>> batched = BatchedSerializer(PickleSerializer())
+    >>> list(PairDeserializer(batched, batched).load_stream(io.BytesIO(stream.getvalue())))
+    [(1, 'a'), (2, 'b')]
+    """
 
     def _load_stream_without_unbatching(self, stream: IO[bytes]) -> Iterator[Iterable[Any]]:
         for some_keys, some_values in self._batches(stream):
@@ -152,12 +213,22 @@ class UTF8Deserializer(Serializer):
         self.use_unicode = use_unicode
 
     def loads(self, stream: IO[bytes]) -> str | bytes | None:
-        """The next text of a stream. Raises EOFError at its end."""
+        """The next text of a stream. Raises EOFError at its end.
+
+        >>> import io
+        >>> UTF8Deserializer(use_unicode=False).loads(io.BytesIO(bytes([0, 0, 0, 1]) + b"a"))
+        b'a'
+        """
         data = read_frame(stream)
         return data.decode() if data is not None and self.use_unicode else data
 
     def load_stream(self, stream: IO[bytes]) -> Iterator[Any]:
-        """Read the texts of a stream."""
+        """Read the texts of a stream.
+
+        >>> import io
+        >>> list(UTF8Deserializer().load_stream(io.BytesIO(bytes([0, 0, 0, 1]) + b"a")))
+        ['a']
+        """
         while True:
             try:
                 yield self.loads(stream)

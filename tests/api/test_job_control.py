@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import logging
 import os
 import threading
@@ -20,7 +19,6 @@ from simspark import (
     SparkExecutorInfo,
     inheritable_thread_target,
 )
-from simspark.driver import context, threads
 from simspark.publib.lineage.sinks import Count
 from simspark.publib.lineage.task_context import TaskContext
 
@@ -274,27 +272,6 @@ def test_threads_without_a_context_just_run() -> None:
     thread.join()
     inheritable_thread_target(ran.append)(2)
     assert ran == [1, 2]
-
-
-def test_the_examples_of_threads_run(real_sc: Any) -> None:
-    for test in doctest.DocTestFinder(exclude_empty=True).find(threads):
-        assert results(test, sc=real_sc) == 0, test.name
-
-
-def test_the_examples_of_contexts_run() -> None:
-    examples = doctest.DocTestFinder(exclude_empty=True).find(SparkContext)
-    own = [test for test in examples if test.filename == context.__file__ and test.examples]
-    assert len(own) >= 10
-    alone = [test for test in own if "SparkContext" in str(test.docstring)]
-    assert [results(test) for test in alone] == [0] * len(alone)
-    with SparkContext("local[2]", "examples") as sc:
-        beside = [test for test in own if test not in alone]
-        assert [results(test, sc=sc) for test in beside] == [0] * len(beside)
-
-
-def results(test: doctest.DocTest, **names: Any) -> int:
-    test.globs = names
-    return doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed
 
 
 # ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -84,6 +85,49 @@ def test_page_rank(run, tmp_path):
 
 def test_pi(run):
     assert re.fullmatch(r"pi is about 3\.\d{5}\n", run("pi.py", 20_000))
+
+
+def test_k_means(run, tmp_path):
+    chance = random.Random(7)
+    places = [(0.0, 0.0), (8.0, 1.0), (3.0, 9.0)]
+    points = [[chance.gauss(value, 0.5) for value in place] for place in places for _ in range(40)]
+    file = tmp_path / "points.txt"
+    file.write_text("\n".join(" ".join(map(repr, point)) for point in points))
+    first, *centres = run("kmeans.py", file, "--clusters", 3).splitlines()
+    assert re.fullmatch(r"120 points, 3 clusters, \d+ rounds", first)
+    means = sorted([sum(point[axis] for point in points[start : start + 40]) / 40 for axis in (0, 1)]
+                   for start in (0, 40, 80))  # fmt: skip
+    assert [list(map(float, centre.split())) for centre in centres] == [pytest.approx(mean, abs=1e-3) for mean in means]
+    assert run("kmeans.py", "--points", 500).startswith("500 points, 3 clusters, ")
+
+
+def test_transitive_closure(run, tmp_path):
+    file = tmp_path / "edges.txt"
+    file.write_text("a b\nb c\nc d\nd b\nx y\n")
+    # from a to b, c, d; from each of b, c, d to all three; from x to y
+    assert run("transitive_closure.py", file).startswith("13 pairs after ")
+    assert run("transitive_closure.py", "--vertices", 5, "--edges", 20).startswith("25 pairs after ")
+
+
+def test_logistic_regression(run, tmp_path):
+    chance = random.Random(11)
+    points = [(chance.uniform(-1, 1), chance.uniform(-1, 1)) for _ in range(300)]
+    file = tmp_path / "points.txt"
+    file.write_text("\n".join(f"{1 if x > y else -1},{x},{y}" for x, y in points))
+    said = run("logistic_regression.py", file, "--rounds", 30)
+    assert float(re.search(r"([\d.]+)% on the right side", said).group(1)) > 97
+    _, right, left = map(float, re.search(r"weights: (.*)", said).group(1).split())
+    assert right > 2 and left == pytest.approx(-right, rel=0.2)
+    assert "400 points" in run("logistic_regression.py", "--points", 400, "--rounds", 2)
+
+
+def test_alternating_least_squares(run, tmp_path):
+    file = tmp_path / "ratings.txt"
+    file.write_text("".join(f"u{user} i{item} {(1 + user) * (2 + item)}\n" for user in range(6) for item in range(5)))
+    errors = [float(error) for error in re.findall(r"error (\S+)", run("als.py", file, "--rank", 1, "--rounds", 3))]
+    assert len(errors) == 3 and errors[-1] < 0.05  # the ratings are products, which one number each explains
+    made_up = [float(error) for error in re.findall(r"error (\S+)", run("als.py", "--users", 20, "--items", 15))]
+    assert made_up == sorted(made_up, reverse=True) and made_up[-1] < 0.05
 
 
 def test_the_demonstration_leaves_nothing_not_even_in_the_home_of_who_ran_it(tmp_path, scratch):

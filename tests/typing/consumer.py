@@ -6,6 +6,7 @@ All public members of the classes are in it; ``test_consumer.py`` counts them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from operator import add
 from typing import Any, assert_type
 
@@ -13,11 +14,14 @@ from simspark import (
     RDD,
     Accumulator,
     AccumulatorParam,
+    BarrierTaskContext,
+    BarrierTaskInfo,
     BasicProfiler,
     Broadcast,
     FutureAction,
     InheritableThread,
     MarshalSerializer,
+    RDDBarrier,
     ResultIterable,
     SparkConf,
     SparkContext,
@@ -32,6 +36,13 @@ from simspark import (
 )
 from simspark.profiler import ProfilerCollector
 from simspark.rdd import BoundedFloat, Partitioner, portable_hash
+from simspark.resource import (
+    ExecutorResourceRequests,
+    ResourceInformation,
+    ResourceProfile,
+    ResourceProfileBuilder,
+    TaskResourceRequests,
+)
 from simspark.serializers import Serializer
 from simspark.sql import Row, SparkSession
 
@@ -244,7 +255,7 @@ def context(conf: SparkConf) -> None:
         sc.addArchive("x.zip")
         assert_type((sc.listFiles, sc.listArchives), tuple[list[str], list[str]])
         assert_type(SparkFiles.get("x") + SparkFiles.getRootDirectory(), str)
-        print(sc.PACKAGE_EXTENSIONS)
+        print(sc.PACKAGE_EXTENSIONS, sc.resources)
     SparkContext.getOrCreate(conf).stop()
 
 
@@ -307,8 +318,26 @@ def task(context: TaskContext) -> None:
     numbers = (context.partitionId(), context.stageId(), context.attemptNumber(), context.taskAttemptId())
     assert_type(numbers, tuple[int, int, int, int])
     assert_type(context.cpus(), int)
+    assert_type(context.cpuAmount(), Decimal)
     assert_type(context.getLocalProperty("key"), str | None)
-    print(context.resources())
+    assert_type(context.resources(), dict[str, ResourceInformation])
+
+
+def meet(index: int, rows: Iterator[int]) -> Iterator[str]:
+    context = BarrierTaskContext.get()
+    context.barrier()
+    assert_type(context.allGather("x"), list[str])
+    assert_type(context.getTaskInfos(), list[BarrierTaskInfo])
+    yield from (f"{info.address} {index} {row}" for info in context.getTaskInfos() for row in rows)
+
+
+def gangs(numbers: RDD[int]) -> None:
+    assert_type(numbers.barrier(), RDDBarrier[int])
+    assert_type(numbers.barrier().mapPartitionsWithIndex(meet), RDD[str])
+    assert_type(numbers.barrier().mapPartitions(lambda rows: map(str, rows)), RDD[str])
+    needs = ResourceProfileBuilder().require(ExecutorResourceRequests().cores(2).memory("1g"))
+    assert_type(needs.require(TaskResourceRequests().cpus(2)).build, ResourceProfile)
+    assert_type(numbers.withResources(needs.build).getResourceProfile(), ResourceProfile | None)
 
 
 def settings() -> None:

@@ -11,8 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from simspark import Broadcast, SparkConf, SparkContext, StatCounter, StatusTracker, TaskContext
-from simspark.rdd import RDD
+from simspark import (
+    RDD,
+    BarrierTaskContext,
+    Broadcast,
+    RDDBarrier,
+    SparkConf,
+    SparkContext,
+    StatCounter,
+    StatusTracker,
+    TaskContext,
+)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -54,7 +63,12 @@ def test_mistakes_are_found_where_they_are_and_nowhere_else() -> None:
     assert {number: codes for number, codes in found.items() if not codes <= expected[number]} == {}
 
 
-@pytest.mark.parametrize("kind", [RDD, SparkContext, SparkConf, Broadcast, StatCounter, StatusTracker, TaskContext])
+KINDS = [
+    RDD, RDDBarrier, SparkContext, SparkConf, Broadcast, StatCounter, StatusTracker, TaskContext, BarrierTaskContext,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_public_member_is_in_the_typed_program(kind: type) -> None:
     tree = ast.parse(CONSUMER.read_text(encoding="utf-8"))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

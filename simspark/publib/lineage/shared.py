@@ -363,6 +363,13 @@ class Accumulator(Generic[T]):
             self._value = self.accum_param.addInPlace(self._value, update)
 
     def __iadd__(self, term: T) -> Accumulator[T]:
+        """Add a term: ``accumulator += term``.
+
+        >>> total = sc.accumulator(1)
+        >>> total += 2
+        >>> total.value
+        3
+        """
         self.add(term)
         return self
 
