@@ -11,7 +11,7 @@ import pytest
 
 from simspark import RDD
 from simspark.publib.errors import PipeFailed
-from simspark.publib.lineage.pipe import EXECUTOR_MARK, READ_BYTES
+from simspark.publib.lineage.pipe import EXECUTOR_MARK, PIPE_MARK, READ_BYTES
 from simspark.worker import template
 
 from .conftest import HereContext
@@ -84,7 +84,7 @@ def test_arguments_are_split_as_a_shell_would_and_no_shell_runs(sc: Any) -> None
 
 def test_the_environment_is_what_was_given(sc: Any) -> None:
     seen = sc.parallelize(["a"], 1).pipe("/usr/bin/env", {"COLOUR": "blue"}).collect()
-    assert [line for line in seen if not line.startswith(EXECUTOR_MARK)] == ["COLOUR=blue"]
+    assert [line for line in seen if not line.startswith((EXECUTOR_MARK, PIPE_MARK))] == ["COLOUR=blue"]
     assert not any(line.startswith("HOME=") for line in sc.parallelize(["a"], 1).pipe("/usr/bin/env").collect())
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 from simspark import SparkConf, SparkContext
 from simspark.publib.errors import JobCancelled
+from simspark.publib.lineage.pipe import Pipe
 
 from .conftest import wait_until
 
@@ -99,3 +103,23 @@ def test_cancelling_ends_programs_of_executors_with_several_cores(scratch: Path,
     conf = SparkConf().set("spark.executor.cores", "2")
     with SparkContext("local[2]", "pipes", conf=conf) as sc:
         test_cancelling_a_job_ends_its_programs(sc, notes)
+
+
+def test_a_program_whose_number_was_never_heard_is_ended_too(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+    kept = []
+
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        kept.append(real(*arguments, **named))
+        wait_until(lambda: len(started(notes)) == 2, "the program to start")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    command = ("sh", "-c", f"sleep 600 & touch {notes}/$! {notes}/$$; wait")
+    task: Any = SimpleNamespace(task_id=7)
+    with pytest.raises(KeyboardInterrupt):
+        next(Pipe("noting", command, dict(os.environ), False).apply(iter(()), 0, task))
+    assert all_ended(started(notes))
+    for file in (kept[0].stdin, kept[0].stdout):
+        file.close()
+    kept[0].wait()

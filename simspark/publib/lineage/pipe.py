@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simspark.publib.errors import PipeFailed
@@ -28,6 +29,10 @@ WAKE_MS = 200
 
 # In the environment of every executor and of what it starts: so that what outlives it is found and ended.
 EXECUTOR_MARK = "SIMSPARK_EXECUTOR"
+# In that of the program alone: so that it is found if the task was cancelled before it had heard the program's number.
+PIPE_MARK = "SIMSPARK_PIPE"
+
+_MARKS = count()
 
 
 class Pipe(NamedTuple):
@@ -51,20 +56,25 @@ class Pipe(NamedTuple):
 
     def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[str]:
         """The lines of the output. The program is started when the first is asked for."""
-        child = self._started()
+        child, mark = None, f"{task.task_id}-{next(_MARKS)}"
         try:
+            child = self._started(mark)
             yield from _Exchange(child, rows).lines()
             status = _waited(child)
         finally:
-            _end(child)
+            if child is None:
+                _end_unnamed(mark)
+            else:
+                _end(child)
         if self.check and status:
             raise PipeFailed(f"Pipe function `{self.command}` exited with error code {status}. (SS105)")
 
-    def _started(self) -> Popen[bytes]:
+    def _started(self, mark: str) -> Popen[bytes]:
         from subprocess import PIPE, Popen
 
-        mark = {name: value for name, value in os.environ.items() if name == EXECUTOR_MARK}
-        return Popen(self.words, env={**self.env, **mark}, stdin=PIPE, stdout=PIPE, process_group=0)
+        marks = {name: value for name, value in os.environ.items() if name == EXECUTOR_MARK}
+        marks[PIPE_MARK] = mark
+        return Popen(self.words, env={**self.env, **marks}, stdin=PIPE, stdout=PIPE, process_group=0)
 
 
 class _Exchange:
@@ -174,3 +184,18 @@ def _end(child: Popen[bytes]) -> None:
         except ProcessLookupError:
             pass
         child.wait()
+
+
+def _end_unnamed(mark: str) -> None:
+    """End the program of this mark, if it was started: an interrupt can come between its start and its number."""
+    from signal import SIGKILL
+
+    import psutil
+
+    for child in psutil.Process().children():
+        try:
+            if child.environ().get(PIPE_MARK) == mark:
+                os.killpg(child.pid, SIGKILL)
+                os.waitpid(child.pid, 0)
+        except (psutil.Error, OSError):
+            continue
