@@ -1,0 +1,78 @@
+"""What a program costs before and between its rows, counted in real processes: modules, collections of gc."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+TASKS = 600
+# What loads slowly and what a first job does not need. The packages that we stand on load some of it themselves.
+HEAVY = {
+    "argparse", "ast", "asyncio", "bz2", "click", "concurrent.futures", "csv", "ctypes", "dataclasses", "decimal",
+    "email", "fsspec", "getpass", "glob", "gzip", "http", "importlib.metadata", "inspect", "json", "logging", "lzma",
+    "multiprocessing", "numpy", "pathlib", "pickletools", "platform", "psutil", "pyspark", "random", "shutil",
+    "socketserver", "sqlite3", "ssl", "statistics", "subprocess", "tarfile", "tempfile", "unittest", "urllib.request",
+    "uuid", "xml", "zipfile",
+}  # fmt: skip
+KNOWN = {
+    "driver": {"subprocess"},  # starts the template
+    "executor": {"ctypes"},  # asks to die with its parent
+}
+PROGRAM = """
+import gc, json, os, sys
+from simspark import SparkContext
+
+def collections(_):
+    return os.getpid(), gc.get_stats()[2]["collections"]
+
+if __name__ == "__main__":
+    with SparkContext("local[2]", "costs") as sc:
+        sc.parallelize(range(100), 2).map(lambda x: (x % 3, x)).reduceByKey(lambda a, b: a + b).collect()
+        driver = list(sys.modules)
+        executor = sc.parallelize([0], 1).mapPartitions(lambda rows: list(sys.modules)).collect()
+        before = collections(0)
+        counts = sc.parallelize(range(TASKS), TASKS).map(collections).collect()
+        print(json.dumps([driver, executor, [before, *counts, collections(0)]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """Modules of the driver, modules of an executor, and (process, full collections so far) before and after tasks."""
+    path = tmp_path_factory.mktemp("costs") / "program.py"
+    path.write_text(PROGRAM.replace("TASKS", str(TASKS)))
+    return json.loads(printed_by(str(path)))
+
+
+def printed_by(*words):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+@pytest.fixture(scope="module")
+def stood_on():
+    """What comes with the packages that every process needs."""
+    return set(printed_by("-c", "import zmq, msgpack, cloudpickle, sys; print(*sys.modules)").split())
+
+
+@pytest.mark.parametrize("side", ["driver", "executor"])
+def test_a_first_job_loads_nothing_heavy(told, stood_on, side):
+    loaded = set(told[0] if side == "driver" else told[1])
+    assert not (loaded - stood_on) & HEAVY - KNOWN[side]
+
+
+def test_an_executor_loads_nothing_of_driver_master_or_commands(told):
+    others = ("simspark.driver", "simspark.master", "simspark.cli", "simspark.spark_engine", "simspark.sql")
+    assert not [module for module in told[1] if module.startswith(others)]
+
+
+def test_tasks_do_not_make_full_collections(told):
+    counts = {}
+    for process, full in told[2]:
+        counts.setdefault(process, []).append(full)
+    made = {process: max(full) - min(full) for process, full in counts.items()}
+    assert sum(map(len, counts.values())) == TASKS + 2
+    assert sum(made.values()) <= TASKS / 100
