@@ -85,6 +85,7 @@ _HOME = {
     "RemoteFailure": _ERRORS,
     "ResultIterable": _SHARED,
     "ResultTooLarge": _ERRORS,
+    "Row": "simspark.publib.row",
     "SimContext": "simspark.driver.context",
     "SimsparkError": _ERRORS,
     "SparkConf": "simspark.driver.conf",
@@ -149,13 +150,21 @@ __all__ = [
 ]
 
 
+# Modules that are there after `import simspark`, as PySpark's are after `import pyspark`.
+_MODULES = frozenset((
+    "accumulators", "broadcast", "cloudpickle", "conf", "context", "core", "files", "join", "profiler", "rdd",
+    "resource", "resultiterable", "serializers", "sql", "statcounter", "status", "storagelevel", "taskcontext", "util",
+    "version",
+))  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
-    if home is None:
+    if home is None and name not in _MODULES:
         raise AttributeError(f"module 'simspark' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(home), name)
+    value = import_module(f"simspark.{name}") if home is None else getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from simspark.driver.rdd.barriers import RDDBarrier
 from simspark.driver.rdd.core import RDD
 from simspark.publib.hashing import portable_hash
+from simspark.publib.lineage.bounded_float import BoundedFloat
 from simspark.publib.lineage.partitioner import Partitioner
 
-__all__ = ["RDD", "Partitioner", "portable_hash"]
+__all__ = ["RDD", "BoundedFloat", "Partitioner", "RDDBarrier", "portable_hash"]

@@ -94,7 +94,7 @@ class Profiler:
         raise NotImplementedError
 
 
-class PStatsParam(AccumulatorParam["pstats.Stats | None"]):
+class PStatsParam(AccumulatorParam[Any]):
     """Adds up profiles of cProfile; used as a class.
 
     >>> PStatsParam.zero(None) is None
@@ -237,7 +237,7 @@ class UDFBasicProfiler(BasicProfiler):
     file_name = "udf_%d.pstats"
 
 
-class MemUsageParam(AccumulatorParam["CodeMapDict | None"]):
+class MemUsageParam(AccumulatorParam[Any]):
     """Adds up memory by line; used as a class.
 
     >>> MemUsageParam.addInPlace({"a.py": [(1, (1.0, 9.0, 1))]}, {"a.py": [(1, (2.0, 9.0, 1)), (2, None)]})
