@@ -60,7 +60,9 @@ def test_a_local_checkpoint_ends_with_its_worker_and_the_job_says_so(cluster: Lo
         rdd.localCheckpoint()
         assert rdd.count() == 60
         assert rdd.union(rdd).sum() == 2 * sum(range(61))
-        cluster.workers[0].kill()
+        executors = len(sc.statusTracker().getExecutorInfos())
+        cluster.workers[0].kill()  # its executor may still read its own files, for as long as it lives
+        wait_until(lambda: len(sc.statusTracker().getExecutorInfos()) < executors, "its executor to end")
         with pytest.raises(JobFailed, match=rf"of RDD {rdd.id()} was checkpointed locally, and its lineage"):
             rdd.count()
         assert sc.parallelize(range(100), 4).sum() == 4950
