@@ -205,6 +205,17 @@ def barrier(sc: SparkContext, _: str) -> Any:
     return sc.parallelize(range(4), 2).barrier().mapPartitions(lambda rows: [sum(rows)]).collect()
 
 
+def barrier_tasks_meet(sc: SparkContext, _: str) -> Any:
+    from simspark import BarrierTaskContext
+
+    def meet(index: int, rows: Any) -> Any:
+        task = BarrierTaskContext.get()
+        task.barrier()
+        return [(task.partitionId(), task.allGather(f"{index}: {sum(rows)}"), len(task.getTaskInfos()))]
+
+    return sc.parallelize(range(4), 2).barrier().mapPartitionsWithIndex(meet).collect()
+
+
 def loops(sc: SparkContext, _: str) -> Any:
     """Page rank: many jobs, each on the shuffles of the one before."""
     links = sc.parallelize([(1, 2), (1, 3), (2, 3), (3, 1)], 2).groupByKey().cache()

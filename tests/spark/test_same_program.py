@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simspark import RDD, Accumulator, Broadcast, SparkConf, SparkContext, StorageLevel
-from simspark.publib.errors import JobCancelled, SparkLacks
+from simspark.publib.errors import JobCancelled, JobFailed, SparkLacks
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
@@ -132,6 +132,18 @@ def test_a_cancelled_future_ends_its_job_on_spark(sc, tmp_path):
         future.result(60)
     assert future.cancelled()
     assert sc.statusTracker().getJobInfo(future.jobIds[0]).status == "FAILED"
+
+
+def test_a_resource_profile_of_simsparks_is_given_to_spark(sc):
+    from simspark.resource import ExecutorResourceRequests, ResourceProfileBuilder, TaskResourceRequests
+
+    builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2))
+    rdd = sc.range(3).map(str).withResources(builder.build)
+    assert rdd.getResourceProfile().taskResources["cpus"].amount == 2.0
+    assert rdd.collect() == ["0", "1", "2"]
+    builder.require(ExecutorResourceRequests().cores(2).memory("512m"))
+    with pytest.raises(JobFailed, match="ResourceProfiles are only supported .* with dynamic allocation enabled"):
+        sc.range(3).map(str).withResources(builder.build)
 
 
 def test_a_storage_level_of_simsparks_is_taken_by_dataframes(sc):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 MENTIONED = (
     "Accumulator", "AccumulatorParam", "Broadcast", "ResultIterable", "StatCounter", "StorageLevel", "TaskContext",
     "BarrierTaskContext",
-    "SimsparkError", "SparkConf",
+    "BarrierTaskContext", "SimsparkError", "SparkConf", "SparkFiles",
 )  # fmt: skip
 
 
