@@ -206,7 +206,8 @@ def test_a_worker_killed_while_registering(
 
 def test_a_worker_killed_while_it_serves_a_fetch(arm: Arm, scratch: Path, tmp_path: Path) -> None:
     claim = arm("p7", role="worker")
-    with SparkContext("local-cluster[2,1,512]", "p7", conf=over_network()) as sc:
+    nothing_else_fetched = over_network().set("spark.simspark.ship.localModules", False)
+    with SparkContext("local-cluster[2,1,512]", "p7", conf=nothing_else_fetched) as sc:
         wait_until(lambda: len(process_ids(sc)) == 2, "an executor on each worker, so that each fetches")
         assert Job(sc, tmp_path).run() == EXPECTED
         assert claim.exists()
