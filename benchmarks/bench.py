@@ -113,7 +113,8 @@ class Bench:
 
     def _able(self, name: str, module: Any) -> Iterator[str]:
         for engine in self._engines:
-            lacking = [need for need in getattr(module, "NEEDS", ()) if not has(self._pythons[engine], need)]
+            needs = [*getattr(module, "NEEDS", ()), *getattr(module, f"{engine.upper()}_NEEDS", ())]
+            lacking = [need for need in needs if not has(self._pythons[engine], need)]
             if lacking:
                 say(f"{engine} is left out of {name}: {self._pythons[engine]} has no module {lacking[0]}")
             elif hasattr(module, "script") or hasattr(module, engines.ENGINES[engine][2]):

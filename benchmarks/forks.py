@@ -28,7 +28,8 @@ class Line:
     def send(self, message: bytes) -> None:
         """Send one message."""
         self._end.sendall(HEAD.pack(len(message)))
-        self._end.sendall(message)
+        if message:  # after an empty one the other end may have gone
+            self._end.sendall(message)
 
     def receive(self) -> bytearray:
         """The next message; EOFError when the other end has gone."""
@@ -45,6 +46,12 @@ class Line:
         return data
 
 
+def half(number: int, size: int) -> range:
+    """The first or the second half of the numbers up to a size."""
+    middle = size // 2
+    return range(middle) if number == 0 else range(middle, size)
+
+
 class Side:
     """What one of the two has: its number, its parent, and the other."""
 
@@ -55,8 +62,7 @@ class Side:
 
     def half(self, size: int) -> range:
         """This side's half of the numbers up to a size."""
-        middle = size // 2
-        return range(middle) if self.number == 0 else range(middle, size)
+        return half(self.number, size)
 
     def swap(self, message: bytes) -> bytearray:
         """Give the other a message and take its own; one after the other, so that no buffer has to hold them."""

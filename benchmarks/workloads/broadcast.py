@@ -44,3 +44,24 @@ def floor(given):
         return sum(int(line.receive()) for line in lines)
 
     return job
+
+
+def dask(client, given):
+    value = random.Random(8).randbytes(given.size(100_000_000))
+
+    def job():
+        shared = client.scatter(value, broadcast=True)
+        return sum(client.gather(client.map(lambda i, value: len(value) + value[i], range(TASKS), value=shared)))
+
+    return job
+
+
+def ray(ray, given):
+    value = random.Random(8).randbytes(given.size(100_000_000))
+    use = ray.remote(lambda i, value: len(value) + value[i])
+
+    def job():
+        shared = ray.put(value)
+        return sum(ray.get([use.remote(i, shared) for i in range(TASKS)]))
+
+    return job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 from collections import defaultdict
 
-from forks import together
+from forks import half, together
 
 from workloads import Goal
 
@@ -39,3 +39,36 @@ def floor(given):
         return sum([key ^ sum(values) for key, values in groups.items()])
 
     return lambda: sum(together(work))
+
+
+def dask(client, given):
+    import dask.bag
+
+    size, keys = given.size(2_000_000, 20), given.size(100_000)
+
+    def job():
+        pairs = dask.bag.range(size, npartitions=2).map(lambda i: (i * STRIDE % keys, i))
+        groups = pairs.groupby(lambda pair: pair[0], shuffle="tasks")
+        return groups.map(lambda group: group[0] ^ sum(pair[1] for pair in group[1])).sum().compute()
+
+    return job
+
+
+def ray(ray, given):
+    size, keys = given.size(2_000_000, 20), given.size(100_000)
+
+    @ray.remote(num_returns=2)
+    def group(number):
+        groups = defaultdict(list)
+        for i in half(number, size):
+            groups[i * STRIDE % keys].append(i)
+        return [{key: values for key, values in groups.items() if key & 1 == side} for side in range(2)]
+
+    @ray.remote
+    def merge(groups, others):
+        groups = defaultdict(list, groups)
+        for key, values in others.items():
+            groups[key] = groups[key] + values
+        return sum([key ^ sum(values) for key, values in groups.items()])
+
+    return lambda: sum(ray.get([merge.remote(*parts) for parts in zip(group.remote(0), group.remote(1), strict=True)]))

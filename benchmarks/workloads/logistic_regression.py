@@ -78,3 +78,39 @@ def floor(given):
         return [float(weight) for weight in weights]
 
     return job
+
+
+def dask(client, given):
+    import numpy as np
+    from distributed import wait
+
+    rows = given.size(1_000_000, 80) // BLOCKS
+    points = client.map(block, range(BLOCKS), rows=rows)
+    wait(points)
+
+    def job():
+        weights = np.zeros(FEATURES)
+        for _ in range(ITERATIONS):
+            slope = client.submit(sum, client.map(gradient, points, weights=weights)).result()
+            weights = weights - slope / (rows * BLOCKS)
+        return [float(weight) for weight in weights]
+
+    return job
+
+
+def ray(ray, given):
+    import numpy as np
+
+    rows = given.size(1_000_000, 80) // BLOCKS
+    make, slope_of = ray.remote(block), ray.remote(gradient)
+    points = [make.remote(seed, rows) for seed in range(BLOCKS)]
+    ray.wait(points, num_returns=BLOCKS)
+
+    def job():
+        weights = np.zeros(FEATURES)
+        for _ in range(ITERATIONS):
+            slope = sum(ray.get([slope_of.remote(pair, weights) for pair in points]))
+            weights = weights - slope / (rows * BLOCKS)
+        return [float(weight) for weight in weights]
+
+    return job

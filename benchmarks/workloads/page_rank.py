@@ -62,17 +62,60 @@ def floor(given):
     return job
 
 
-def iterate(side, links, ranks):
-    """The next ranks of this side's nodes."""
+def shares(links, ranks):
+    """What some nodes give to those that they link to."""
     sums = defaultdict(float)
     for node, targets in links.items():
         if node in ranks:
             share = ranks[node] / len(targets)
             for target in targets:
                 sums[target] += share
+    return sums
+
+
+def iterate(side, links, ranks):
+    """The next ranks of this side's nodes."""
+    sums = shares(links, ranks)
     given_away = {node: value for node, value in sums.items() if node & 1 != side.number}
     for node in given_away:
         del sums[node]
     for node, value in marshal.loads(side.swap(marshal.dumps(given_away))).items():
         sums[node] += value
     return {node: 0.15 + 0.85 * value for node, value in sums.items()}
+
+
+def ray(ray, given):
+    nodes, edges = given.size(200_000, 20), given.size(2_000_000, 200)
+
+    @ray.remote
+    def link(number):
+        links = defaultdict(list)
+        for e in range(edges):
+            if e % nodes & 1 == number:
+                links[e % nodes].append((e * MIX >> 7) % nodes)
+        return dict(links)
+
+    @ray.remote(num_returns=2)
+    def spread(links, ranks):
+        sums = shares(links, ranks)
+        return [{node: value for node, value in sums.items() if node & 1 == side} for side in range(2)]
+
+    @ray.remote
+    def merge(sums, others):
+        sums = defaultdict(float, sums)
+        for node, value in others.items():
+            sums[node] += value
+        return {node: 0.15 + 0.85 * value for node, value in sums.items()}
+
+    weigh = ray.remote(lambda ranks: sum([rank * (node % 7 + 1) for node, rank in ranks.items()]))
+    links = [link.remote(number) for number in range(2)]
+    ray.wait(links, num_returns=2)
+
+    def job():
+        ranks = [ray.remote(lambda links: dict.fromkeys(links, 1.0)).remote(part) for part in links]
+        for _ in range(10):
+            parts = [spread.remote(*part) for part in zip(links, ranks, strict=True)]
+            ranks = [merge.remote(*sides) for sides in zip(*parts, strict=True)]
+        return sum(ray.get([weigh.remote(part) for part in ranks]))
+
+    return job

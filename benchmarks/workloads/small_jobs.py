@@ -26,3 +26,13 @@ def floor(given):
         return rows
 
     return job
+
+
+def dask(client, given):
+    jobs = range(given.size(100))
+    return lambda: sum(sum(client.gather(client.map(lambda task: 1, range(2), pure=False))) for _ in jobs)
+
+
+def ray(ray, given):
+    count = ray.remote(lambda task: 1)
+    return lambda: sum(sum(ray.get([count.remote(0), count.remote(1)])) for _ in range(given.size(100)))

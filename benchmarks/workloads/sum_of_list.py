@@ -38,3 +38,17 @@ def add_up(side):
     while message := side.parent.receive():
         total += sum([x * 2 + 1 for x in marshal.loads(message)])
     side.parent.send(b"%d" % total)
+
+
+def dask(client, given):
+    import dask.bag
+
+    numbers = list(range(given.size(10_000_000)))
+    return lambda: dask.bag.from_sequence(numbers, npartitions=2).map(lambda x: x * 2 + 1).sum().compute()
+
+
+def ray(ray, given):
+    numbers = list(range(given.size(10_000_000)))
+    add = ray.remote(lambda rows: sum([x * 2 + 1 for x in rows]))
+    middle = len(numbers) // 2
+    return lambda: sum(ray.get([add.remote(numbers[:middle]), add.remote(numbers[middle:])]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forks import together
+from forks import half, together
 
 from workloads import Goal
 
@@ -17,3 +17,16 @@ def rdd(sc, given):
 def floor(given):
     size = given.size(10_000_000)
     return lambda: sum(together(lambda side: sum([x * 2 + 1 for x in side.half(size)])))
+
+
+def dask(client, given):
+    import dask.bag
+
+    size = given.size(10_000_000)
+    return lambda: dask.bag.range(size, npartitions=2).map(lambda x: x * 2 + 1).sum().compute()
+
+
+def ray(ray, given):
+    size = given.size(10_000_000)
+    add = ray.remote(lambda rows: sum([x * 2 + 1 for x in rows]))
+    return lambda: sum(ray.get([add.remote(half(number, size)) for number in range(2)]))

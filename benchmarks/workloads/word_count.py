@@ -52,19 +52,37 @@ def rdd(sc, given):
 
 
 def floor(given):
-    def count(side):
-        counts = Counter()
-        for text in chunks(given.path(TEXT), side.number):
-            counts.update(text.split())
-        return dict(counts)
+    return lambda: merged(*together(lambda side: count_half(given.path(TEXT), side.number)))
+
+
+def dask(client, given):
+    import dask.bag
 
     def job():
-        first, second = together(count)
-        for word, times in second.items():
-            first[word] = first.get(word, 0) + times
-        return first
+        lines = dask.bag.read_text(given.path(TEXT), blocksize=32 << 20)
+        return dict(lines.map(str.split).flatten().frequencies().compute())
 
     return job
+
+
+def ray(ray, given):
+    count = ray.remote(count_half)
+    return lambda: merged(*ray.get([count.remote(given.path(TEXT), number) for number in range(2)]))
+
+
+def count_half(path, number):
+    """The words of one half."""
+    counts = Counter()
+    for text in chunks(path, number):
+        counts.update(text.split())
+    return dict(counts)
+
+
+def merged(first, second):
+    """Counts of both halves."""
+    for word, times in second.items():
+        first[word] = first.get(word, 0) + times
+    return first
 
 
 def chunks(path, number):
