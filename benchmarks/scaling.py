@@ -67,9 +67,8 @@ def job_costs(given: argparse.Namespace, directory: str) -> Curve:
 
 def core_costs(scale: float) -> Curve:
     """A job through the driver's core with several numbers of executors: µs a task, of this one process."""
-    sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests", "unit", "driver"))
-    sys.path.insert(0, os.path.dirname(HERE))
-    import harness
+    sys.path.insert(0, os.path.dirname(HERE))  # the tests' shell around the core
+    from tests.unit.driver import harness
 
     curve = []
     for executors in EXECUTORS:

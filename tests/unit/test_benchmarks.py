@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from types import SimpleNamespace
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -151,3 +152,24 @@ def test_memory_of_a_process_is_seen():
     processes = importlib.import_module("processes")
     assert processes.pss_kb(os.getpid()) > 1000
     assert processes.pss_kb(2**22 + 1) == 0
+
+
+def test_a_plot_is_svg_with_a_point_for_each_size():
+    scaling = importlib.import_module("scaling")
+    drawn = ET.fromstring(scaling.svg({"tasks": [(10, 40.0), (100_000, 20.0)], "executors": [(1, 33.3)]}))
+    circles = [element for element in drawn.iter() if element.tag.endswith("circle")]
+    heights = [float(circle.get("cy")) for circle in circles]
+    assert len(circles) == 3
+    assert heights[0] < heights[2] < heights[1]  # the dearest is the highest
+    assert {"10", "100,000", "by tasks", "by executors"} <= {element.text for element in drawn.iter()}
+
+
+def test_the_drivers_core_is_measured_with_any_number_of_executors():
+    scaling = importlib.import_module("scaling")
+    curve = scaling.core_costs(0.001)
+    assert [size for size, _ in curve] == list(scaling.EXECUTORS)
+    assert all(cost > 0 for _, cost in curve)
+
+
+def test_medians_of_curves_are_taken_point_by_point():
+    assert importlib.import_module("scaling").middle([[(1, 1.0)], [(1, 5.0)], [(1, 2.0)]]) == [(1, 2.0)]

@@ -109,3 +109,32 @@ def test_an_unknown_word_shows_the_help(tmp_path):
     done = subprocess.run([sys.executable, PATH, "what"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert "python3 run.py test" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "extras"),
+    [
+        ([], "bench,spark"),
+        (["join", "--against", "floor"], "bench"),
+        (["join", "--against=floor,pyspark"], "bench,spark"),
+        (["--pyspark-python", "/opt/spark/bin/python"], "bench"),
+        (["--pyspark-python=/opt/spark/bin/python"], "bench"),
+    ],
+)
+def test_a_benchmark_installs_pyspark_only_when_it_has_to(run, words, extras):
+    assert run.bench_extras(words) == extras
+
+
+def test_extras_that_were_installed_together_stand_for_each(run, monkeypatch):
+    finish_set_up(run, "")
+    monkeypatch.setattr(run, "has_pip", lambda: True)
+    monkeypatch.setattr(run, "call", lambda *_, **__: "pip 23.0 from x (python 3.11)")
+    run.set_up("bench,spark")
+    assert run.is_set_up("bench")
+    assert run.is_set_up("bench,spark")
+    assert not run.is_set_up("test")
+
+
+def test_benchmarks_have_an_environment_of_their_own(run, tmp_path):
+    run.use_environment(".venv-bench")
+    assert run.PYTHON == str(tmp_path / ".venv-bench" / "bin" / "python")
