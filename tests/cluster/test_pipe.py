@@ -119,7 +119,7 @@ def test_a_program_whose_number_was_never_heard_is_ended_too(notes: Path, monkey
     task: Any = SimpleNamespace(task_id=7)
     with pytest.raises(KeyboardInterrupt):
         next(Pipe("noting", command, dict(os.environ), False).apply(iter(()), 0, task))
-    assert all_ended(started(notes))
+    wait_until(lambda: all_ended(started(notes)), "the program to end")
     for file in (kept[0].stdin, kept[0].stdout):
         file.close()
     kept[0].wait()
