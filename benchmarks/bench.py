@@ -1,7 +1,7 @@
 """simspark beside PySpark, Dask, Ray, and the best that two Python processes can do: see README.md here.
 
-python3 run.py bench [workload ...] [--against pyspark,dask,ray,floor] [--repeats 5] [--scale 1]
-                     [--master 'local[2]'] [--pyspark-python PATH] [--save] [--json]
+python3 run.py bench [workload ...] [--against cluster,pyspark,dask,ray,floor] [--repeats 5] [--scale 1]
+                     [--master 'local[2]'] [--pyspark-python PATH] [--timeout 100] [--save] [--json]
 python3 run.py bench scaling [--save]
 """
 
@@ -27,11 +27,15 @@ import scaling
 import workloads
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TIMEOUT_S = 600.0
+TIMEOUT_S = 100.0
 
 
 class Wrong(Exception):
     """A run failed, or its result is not the floor's."""
+
+
+class Late(Exception):
+    """A run was not finished in time."""
 
 
 def options(words: list[str]) -> argparse.Namespace:
@@ -39,7 +43,7 @@ def options(words: list[str]) -> argparse.Namespace:
     names = ", ".join([*workloads.NAMES, "scaling"])
     parser = argparse.ArgumentParser(prog="run.py bench", epilog=f"Workloads: {names}.")
     parser.add_argument("workloads", nargs="*", metavar="workload", help="all, when none is named")
-    parser.add_argument("--against", default="pyspark,dask,ray,floor", help="engines, with commas between them")
+    parser.add_argument("--against", default="cluster,pyspark,dask,ray,floor", help="engines, with commas between them")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="a part of the full size of all data")
     parser.add_argument("--master", default="local[2]", help="simspark's; the others have two processes")
@@ -103,6 +107,10 @@ class Bench:
                 for engine in list(able):
                     try:
                         seconds, peak_mb = self._once(name, module, engine, directory, expected)
+                    except Late:
+                        say(f"{engine}, {name}: not within {self._given.timeout:g} s")
+                        figures.setdefault(engine, report.Runs([], []))
+                        able.remove(engine)
                     except Wrong as wrong:
                         say(f"{engine}, {name}: {wrong}")
                         self.failures += 1
@@ -169,7 +177,7 @@ class Bench:
     def _script(self, module: Any, engine: str, expected: str) -> tuple[float, float]:
         with self._directory_of_its_own() as own:
             path = os.path.join(own, "program.py")
-            master = self._given.master if engine == "simspark" else "local[2]"
+            master = {"simspark": self._given.master, "cluster": engines.CLUSTER}.get(engine, "local[2]")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(module.script(engine, master))
             command = [self._pythons[engine], path]
@@ -181,7 +189,9 @@ class Bench:
 
 
 def checked(ended: processes.Ended) -> None:
-    """Wrong when a run failed or left something."""
+    """Wrong when a run failed or left something, Late when it took too long."""
+    if ended.late:
+        raise Late
     if ended.code != 0:
         raise Wrong(f"it ended with {ended.code}: {ended.stderr.strip()[-1500:]}")
     if ended.left_behind:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+CLUSTER = "local-cluster[2,1,1024]"
 
 
 @contextmanager
@@ -20,6 +21,13 @@ def simspark(master: str) -> Iterator[Any]:
 
     with SparkContext(master, "benchmark") as sc:
         warm_up(sc)
+        yield sc
+
+
+@contextmanager
+def cluster(_master: str) -> Iterator[Any]:
+    """The same through a master and two workers."""
+    with simspark(CLUSTER) as sc:
         yield sc
 
 
@@ -84,6 +92,7 @@ def floor(_master: str) -> Iterator[None]:
 # Each with the module that has to be there, and the name of the function that a workload has for it.
 ENGINES = {
     "simspark": (simspark, "simspark", "rdd"),
+    "cluster": (cluster, "simspark", "rdd"),
     "pyspark": (pyspark, "pyspark", "rdd"),
     "dask": (dask, "distributed", "dask"),
     "ray": (ray, "ray", "ray"),

@@ -24,6 +24,7 @@ class Ended(NamedTuple):
     stderr: str
     peak_mb: float
     left_behind: int
+    late: bool = False  # it was killed at its time limit
 
 
 class Family:
@@ -80,9 +81,10 @@ def run(command: list[str], environment: dict[str, str], directory: str, timeout
             command, env={**environment, MARK: mark}, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=directory
         )
         peak = max(watch(process, family, before + timeout_s))
+        late = process.returncode != 0 and time.monotonic() - before >= timeout_s
     left = end_all(family)
     texts = [taken(path) for path in paths]
-    return Ended(process.returncode, 0.0, texts[0], texts[1], peak, left)
+    return Ended(process.returncode, 0.0, texts[0], texts[1], peak, left, late)
 
 
 def watch(process: subprocess.Popen[bytes], family: Family, until: float) -> Iterator[float]:
@@ -95,7 +97,7 @@ def watch(process: subprocess.Popen[bytes], family: Family, until: float) -> Ite
         if after > until:
             process.kill()
         try:
-            process.wait(max(SAMPLE_S, SHARE_OF_TIME * (after - before)))
+            process.wait(min(max(SAMPLE_S, SHARE_OF_TIME * (after - before)), max(SAMPLE_S, until - after)))
         except subprocess.TimeoutExpired:
             continue
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOLERANCE = 1.25  # of the goal's ratio to the floor: floors are short, and vary most
+OF_LOCAL = 1.25  # what a cluster on the same machine may take of the time without one
 
 
 class Runs(NamedTuple):
@@ -34,7 +35,8 @@ Figures = dict[str, Runs]
 
 def lines(name: str, figures: Figures, scale: float) -> str:
     """One workload's figures, each engine on a line."""
-    rows = [f"  {engine:9} {spread(runs.seconds)}  {max(runs.peak_mb):8.0f} MB" for engine, runs in figures.items()]
+    rows = [f"  {engine:9} {spread(runs.seconds)}  {max(runs.peak_mb):8.0f} MB"
+            for engine, runs in figures.items() if runs.seconds]  # fmt: skip
     title = importlib.import_module(f"workloads.{name}").TITLE
     return "\n".join([title, *rows, *filter(None, [tasks_a_second(name, figures, scale)])])
 
@@ -42,7 +44,8 @@ def lines(name: str, figures: Figures, scale: float) -> str:
 def tasks_a_second(name: str, figures: Figures, scale: float) -> str:
     """For a workload that counts its tasks."""
     tasks = getattr(importlib.import_module(f"workloads.{name}"), "TASKS_OF_ONE_JOB", 0)
-    rates = [f"{engine} {tasks * scale / statistics.median(runs.seconds):,.0f}" for engine, runs in figures.items()]
+    rates = [f"{engine} {tasks * scale / statistics.median(runs.seconds):,.0f}"
+             for engine, runs in figures.items() if runs.seconds]  # fmt: skip
     return f"  tasks a second: {', '.join(rates)}" if tasks else ""
 
 
@@ -59,15 +62,16 @@ def as_json(given: argparse.Namespace, figures: dict[str, Figures]) -> dict[str,
         "master": given.master,
         "scale": given.scale,
         "repeats": given.repeats,
+        "timeout_s": given.timeout,
         "python_alone_s": python_alone_s(),
         "workloads": {name: one(name, engines) for name, engines in figures.items()},
     }
 
 
 def one(name: str, engines: Figures) -> dict[str, Any]:
-    """One workload: runs of each engine, ratios of medians, goals."""
+    """One workload: runs of each engine (none, where they took too long), ratios of medians, goals."""
     module = importlib.import_module(f"workloads.{name}")
-    medians = {engine: statistics.median(runs.seconds) for engine, runs in engines.items()}
+    medians = {engine: statistics.median(runs.seconds) for engine, runs in engines.items() if runs.seconds}
     ours = medians.get("simspark")
     ratios = {engine: ours / other for engine, other in medians.items() if ours and other and engine != "simspark"}
     goals = {"pyspark": module.GOAL.of_pyspark, "floor": module.GOAL.of_floor, "peak_mb": module.GOAL.peak_mb}
@@ -97,10 +101,10 @@ def machine() -> dict[str, Any]:
 
 def table(told: dict[str, Any]) -> str:
     """Everything in one table, in Markdown."""
-    order = ["simspark", "pyspark", "dask", "ray", "floor"]
+    order = ["simspark", "cluster", "pyspark", "dask", "ray", "floor"]
     engines = [name for name in order if any(name in row["runs"] for row in told["workloads"].values())]
-    head = ["", *engines, "of PySpark (goal)", "of the floor (goal)", "peak MB", "goal MB"]
-    rows = [cells(row, engines, judged=told["scale"] == 1) for row in told["workloads"].values()]
+    head = ["", *engines, "of PySpark (goal)", "of the floor (goal)", "cluster of local (goal)", "peak MB", "goal MB"]
+    rows = [cells(row, engines, told["timeout_s"], judged=told["scale"] == 1) for row in told["workloads"].values()]
     place = told["machine"]
     about = (
         f"{told['date']}, {place['cores']} cores ({place['cpu']}), Python {place['python']}, {told['master']}, "
@@ -111,20 +115,24 @@ def table(told: dict[str, Any]) -> str:
     return about + "\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in ruled)
 
 
-def cells(row: dict[str, Any], engines: list[str], *, judged: bool) -> list[str]:
+def cells(row: dict[str, Any], engines: list[str], timeout_s: float, *, judged: bool) -> list[str]:
     """One row: seconds by engine, ratios with their goals, memory by engine. Goals are for the full size."""
-    times = [seconds(row["runs"].get(engine)) for engine in engines]
-    peaks = [f"{max(row['runs'][engine]['peak_mb']):.0f}" if engine in row["runs"] else "-" for engine in engines]
+    times = [seconds(row["runs"].get(engine), timeout_s) for engine in engines]
+    peaks = [f"{max(row['runs'][engine]['peak_mb']):.0f}" if engine in row["median_s"] else "-" for engine in engines]
     goals = row["goals"]
     of_pyspark = against(row["ratios"].get("pyspark"), goals["pyspark"], 1.0 if judged else 0)
     of_floor = against(row["ratios"].get("floor"), goals["floor"], TOLERANCE if judged else 0)
-    return [row["title"], *times, of_pyspark, of_floor, " ".join(peaks), str(goals["peak_mb"] or "")]
+    ours = row["ratios"].get("cluster")
+    of_local = against(1 / ours if ours else None, OF_LOCAL, 1.0 if judged else 0)
+    return [row["title"], *times, of_pyspark, of_floor, of_local, " ".join(peaks), str(goals["peak_mb"] or "")]
 
 
-def seconds(runs: dict[str, list[float]] | None) -> str:
+def seconds(runs: dict[str, list[float]] | None, timeout_s: float) -> str:
     """An engine's times."""
     if runs is None:
         return "-"
+    if not runs["seconds"]:
+        return f"> {timeout_s:g}"
     low, middle, high = min(runs["seconds"]), statistics.median(runs["seconds"]), max(runs["seconds"])
     return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 

@@ -41,3 +41,14 @@ def test_the_two_sides_of_a_floor_swap_more_than_any_buffer_holds(monkeypatch):
     large = 3_000_000
     first, second = forks.together(lambda side: len(side.swap(b"x" * (large + side.number))))
     assert (first, second) == (large + 1, large)
+
+
+def test_a_run_is_ended_at_its_limit_and_said_to_be_late(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(BENCH)
+    processes = importlib.import_module("processes")
+
+    def is_late(code, limit_s):
+        return processes.run([sys.executable, "-c", code], dict(os.environ), str(tmp_path), limit_s).late
+
+    assert is_late("import signal; signal.pause()", 0.0)
+    assert not is_late("raise SystemExit(1)", 60.0)

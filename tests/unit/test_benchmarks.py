@@ -37,7 +37,7 @@ def report():
 
 
 def told(report, scale=1.0, **seconds):
-    given = SimpleNamespace(master="local[2]", scale=scale, repeats=3)
+    given = SimpleNamespace(master="local[2]", scale=scale, repeats=3, timeout=100.0)
     runs = {engine: report.Runs(taken, [100.0] * len(taken)) for engine, taken in seconds.items()}
     return report.as_json(given, {"join": runs})
 
@@ -66,6 +66,17 @@ def test_goals_are_not_judged_at_another_size(report):
 
 def test_an_engine_that_is_not_here_has_no_figures(report):
     assert "- (0.25)" in report.table(told(report, simspark=[2.0], floor=[1.0]))
+
+
+def test_the_cluster_is_measured_by_the_time_without_one(report):
+    assert "1.25 (1.25) ✓" in report.table(told(report, simspark=[2.0], cluster=[2.5]))
+    assert "1.5 (1.25) ✗" in report.table(told(report, simspark=[2.0], cluster=[3.0]))
+
+
+def test_an_engine_that_took_too_long_has_the_limit_as_its_figure(report):
+    figures = told(report, simspark=[2.0], dask=[], floor=[1.0])
+    assert "| > 100 |" in report.table(figures)
+    assert figures["workloads"]["join"]["ratios"] == {"floor": 2.0}
 
 
 def test_figures_are_json(report):
@@ -134,6 +145,22 @@ def test_a_wrong_result_has_no_figures_and_is_not_tried_again(bench, capsys):
     assert runs.order.count("simspark") == 1
     assert runs.bench.failures == 1
     assert "simspark, join: its result is 2, and the floor's 1" in capsys.readouterr().err
+
+
+def test_an_engine_that_took_too_long_is_not_tried_again(bench, capsys):
+    runs = Runs(bench, {"simspark": 1, "floor": 1})
+
+    def run(name, engine, directory):
+        if engine == "simspark":
+            runs.order.append(engine)
+            raise bench.Late
+        return runs.run(name, engine, directory)
+
+    runs.bench._run = run
+    assert runs.bench.measure("join")["simspark"].seconds == []
+    assert runs.order.count("simspark") == 1
+    assert runs.bench.failures == 0
+    assert "simspark, join: not within 100 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("width", [0, 17], ids=["the middle is the end of a line", "it is within a line"])
