@@ -297,6 +297,11 @@ def test_every_module_annotates_lazily():
     assert not late
 
 
+def test_named_tuples_are_those_that_load_fast():
+    slow = {name(path) for path in sources() if {"typing.NamedTuple", "collections.namedtuple"} & set(imports(path))}
+    assert not slow  # see publib/named_tuple.py, which names the other for type checkers only
+
+
 def has_future(path):
     nodes = [
         node for node in tree(path).body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from simspark.cli import output
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.settings import SETTINGS
 
 if TYPE_CHECKING:

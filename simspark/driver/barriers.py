@@ -11,12 +11,11 @@ already, changes nothing: it is old, or was sent twice.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from simspark.driver.executor_pool import ExecutorPool, Running
 from simspark.driver.scheduling import AnswerBarrier, BarrierAsked, DropFiles, SchedulerSettings
 from simspark.driver.task_set import TaskSet
 from simspark.driver.turn import Turn
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import Said
 
 BARRIER = "barrier"

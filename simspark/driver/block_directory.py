@@ -8,10 +8,10 @@ accumulators were counted is remembered for the life of the shuffle, also when t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from simspark.driver.scheduling import Outputs
 from simspark.publib.errors import InternalError
+from simspark.publib.named_tuple import NamedTuple
 
 NOWHERE = ("", -1)
 

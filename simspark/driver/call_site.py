@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from types import FrameType
-from typing import NamedTuple
+
+from simspark.publib.named_tuple import NamedTuple
 
 PACKAGE_DIRECTORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 

@@ -23,9 +23,10 @@ from types import (
     MethodType,
     ModuleType,
 )
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.errors import NotSerializable, SimsparkError, UserError
+from simspark.publib.named_tuple import NamedTuple
 
 PROTOCOL = 5
 TOO_DEEP = (

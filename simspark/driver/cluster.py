@@ -9,10 +9,11 @@ remove files, and end executors when the master is down.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.driver.backend import ExecutorNews
 from simspark.publib import machine
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import Grant, Owner
 

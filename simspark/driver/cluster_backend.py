@@ -11,7 +11,7 @@ import getpass
 import re
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import zmq
 
@@ -24,6 +24,7 @@ from simspark.publib.blocks.segments import decode_inline
 from simspark.publib.blocks.server import BlockServer
 from simspark.publib.clock import Clock
 from simspark.publib.errors import AccessRefused, BlockError, FetchFailed, NoMaster, SimsparkError
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.service import Loop
 from simspark.publib.template_client import TemplateClient
 from simspark.publib.wire import messages

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.driver.system_properties import spark_properties
 from simspark.publib.errors import ConfigError
+from simspark.publib.named_tuple import NamedTuple
 
 ENVIRONMENT = {
     "SIMSPARK_MASTER": "spark.master",

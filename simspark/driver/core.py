@@ -15,8 +15,6 @@ stages are needed, which slots are free, how many executors are wanted). Illegal
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from simspark.driver import scheduling
 from simspark.driver.barriers import BARRIER, Barriers
 from simspark.driver.block_directory import CachedBlocks, CachedPlace, MapOutputs
@@ -30,6 +28,7 @@ from simspark.driver.turn import Turn
 from simspark.driver.watch import Watch
 from simspark.publib import events, machine
 from simspark.publib.errors import InternalError
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import TaskReport
 
 

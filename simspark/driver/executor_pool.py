@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from simspark.publib.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from simspark.driver.task_set import TaskSet

@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from simspark.driver.scheduling import JobEnded, JobSpec
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import TaskReport
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakValueDictionary
 
 from simspark.driver.closures import PROTOCOL, global_names, is_by_reference, slot_names
@@ -27,6 +27,7 @@ from simspark.driver.files import DriverFiles
 from simspark.driver.lifeline import Forget, Lifeline
 from simspark.publib.blocks.segments import encode_batch
 from simspark.publib.lineage.large_values import LargeValue, SplitProgram
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import payload
 
 KEPT_BLOCKS = 16

@@ -16,10 +16,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import NamedTuple
 from zlib import crc32
 
 from simspark.driver.call_site import PACKAGE_DIRECTORY
+from simspark.publib.named_tuple import NamedTuple
 
 LARGEST_NAMED = 3
 INSTALLED = ("site-packages", "dist-packages")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from simspark.publib.errors import ConfigError
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.resources import usable_cores
 
 DEFAULT_PORT = 7077

@@ -9,12 +9,13 @@ refused with the arithmetic, before any task runs. Nothing that is asked for is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from simspark.driver.dependency import ShuffleDependency
 from simspark.driver.node import Node
 from simspark.driver.scheduling import StageSpec
 from simspark.publib.errors import BarrierError, NotEnoughResources, UserError
+from simspark.publib.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from simspark.publib.resource_profiles import ResourceProfile

@@ -9,8 +9,9 @@ Executors are named by text ids, workers (the machines' daemons, or "local") too
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import Said, TaskReport
 
 

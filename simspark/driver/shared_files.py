@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 from urllib.parse import quote, unquote
 
 from simspark.driver.files import DriverFiles
@@ -21,6 +21,7 @@ from simspark.publib.archives import archive_form, pack, tree, unpack
 from simspark.publib.blocks.app_directory import remove_tree
 from simspark.publib.errors import UserError
 from simspark.publib.lineage.storage import Storage, is_url, name_of, settled, storage_of
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import SharedFile
 
 ROOT = "userfiles"

@@ -9,7 +9,7 @@ and again only when what is cached or checkpointed on its way has changed. A nod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from simspark.driver.closures import pickle_program
 from simspark.driver.dependency import OneToOne, ShuffleDependency
@@ -19,6 +19,7 @@ from simspark.driver.scheduling import StageSpec
 from simspark.publib.lineage.program import Program, Steps
 from simspark.publib.lineage.sources import CachedSource
 from simspark.publib.lineage.task import Sink, Source
+from simspark.publib.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from simspark.publib.resource_profiles import ResourceProfile

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib import events
+from simspark.publib.named_tuple import NamedTuple
 
 RUNNING, SUCCEEDED, FAILED = "RUNNING", "SUCCEEDED", "FAILED"
 

@@ -15,7 +15,7 @@ given up. What the reports mean for stages and jobs is for the listener.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from simspark.driver.block_directory import CachedBlocks, CachedPlace
 from simspark.driver.executor_pool import Executor, ExecutorPool, Running
@@ -30,6 +30,7 @@ from simspark.publib.events import (
     TasksEnded,
     WorkerStateChanged,
 )
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import FetchFault, TaskReport
 
 EXCLUDED = "excluded"

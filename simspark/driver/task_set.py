@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
-from typing import NamedTuple
 
 from simspark.driver.executor_pool import Executor, Running
 from simspark.driver.scheduling import StageSpec
 from simspark.driver.states import TASK_MOVES, TaskState, check_move
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import TaskReport
 
 ALONE = 2

@@ -16,7 +16,7 @@ two things. What must survive a restart leaves as ``Persist`` before the message
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.master.applications import ApplicationDesk
 from simspark.master.ledger import Ledger, Outbox
@@ -40,6 +40,7 @@ from simspark.publib.machine import (
     SetTimer,
     TimerFired,
 )
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import messages
 
 __all__ = ["Close", "MasterCore", "MasterSettings", "Persist", "Send"]

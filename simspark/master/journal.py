@@ -18,13 +18,14 @@ import fcntl
 import os
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 
 from simspark.master.records import RECORDS, EpochStarted, Known, fold, summary
 from simspark.publib import failpoints
 from simspark.publib.errors import StorageFault
+from simspark.publib.named_tuple import NamedTuple
 
 FILE_NAME = "master.journal"
 MAGIC = b"simspark journal 1"

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from simspark.publib.named_tuple import NamedTuple
 
 
 class Seat(NamedTuple):

@@ -5,7 +5,9 @@ Grants are not among it: workers say themselves what they run.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
+
+from simspark.publib.named_tuple import NamedTuple
 
 V = TypeVar("V")
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from simspark.publib.blocks.app_directory import remove_tree
 from simspark.publib.errors import UserError
+from simspark.publib.named_tuple import NamedTuple
 
 CHUNK_BYTES = 1 << 20
 FORMS = (

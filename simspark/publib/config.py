@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib import failpoints
 from simspark.publib.errors import ConfigError
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.resources import usable_cores, usable_memory_bytes
 from simspark.publib.settings import SECTIONS, SETTINGS, Setting
 

@@ -17,10 +17,11 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib import logs
 from simspark.publib.errors import SimsparkError
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.pid_file import PidFile, Process
 
 START_TIMEOUT_S = 20.0

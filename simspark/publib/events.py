@@ -8,7 +8,9 @@ old log stays readable.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from simspark.publib.named_tuple import NamedTuple
 
 VERSION = 1
 

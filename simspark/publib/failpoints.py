@@ -28,9 +28,9 @@ import errno
 import os
 import signal
 import threading
-from typing import NamedTuple
 
 from simspark.publib.errors import ConfigError
+from simspark.publib.named_tuple import NamedTuple
 
 VARIABLE = "SIMSPARK_FAILPOINTS"
 PHASES = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "commit", "journal")

@@ -9,7 +9,8 @@ heartbeats that would speak for the others still wait to be read.
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+
+from simspark.publib.named_tuple import NamedTuple
 
 
 class Liveness(NamedTuple):

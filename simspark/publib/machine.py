@@ -7,7 +7,9 @@ another shell around the same cores. Events and effects are plain tuples with na
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from simspark.publib.named_tuple import NamedTuple
 
 
 class PeerJoined(NamedTuple):

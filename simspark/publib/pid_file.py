@@ -12,7 +12,8 @@ import fcntl
 import os
 import select
 import signal
-from typing import NamedTuple
+
+from simspark.publib.named_tuple import NamedTuple
 
 _ATTEMPTS = 25
 _PAUSE_S = 0.02

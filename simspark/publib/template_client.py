@@ -17,12 +17,13 @@ import select
 import signal
 import struct
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ProtocolError
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import ExecutorExit
 
 FORK, KILL, OWN = 1, 2, 3

@@ -14,10 +14,11 @@ import builtins
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.driver.remote_errors import spliced
 from simspark.publib.errors import ContextStopped, JobCancelled, JobFailed, NotSerializable, RemoteFailure
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import Frame
 
 _HEADER = "Traceback (most recent call last):\n"

@@ -6,8 +6,9 @@ Sessions are named: "master", and "driver:<application>" for each application ho
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSpec
 
 MASTER = "master"

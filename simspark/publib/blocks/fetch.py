@@ -17,11 +17,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from simspark.publib import machine
 from simspark.publib.clock import Clock
 from simspark.publib.errors import BlockError, CorruptBlock, MissingBlock, OutOfReach
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.service import Loop
 from simspark.publib.wire.messages import Chunk, FetchChunk, Owner
 from simspark.publib.wire.transport import Dialer

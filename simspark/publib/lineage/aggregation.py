@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.lineage.spill import (
     SAMPLES,
@@ -30,6 +30,7 @@ from simspark.publib.lineage.spill import (
     windows,
 )
 from simspark.publib.lineage.task import TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 Groups = dict[Any, Any]
 Absorb = Callable[[Groups, Iterable[tuple[Any, Any]]], None]

@@ -12,7 +12,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from math import isinf, isnan
-from typing import Any, NamedTuple
+from typing import Any
+
+from simspark.publib.named_tuple import NamedTuple
 
 WINDOW_ROWS = 1000
 EVEN_WITHIN = 1e-10

@@ -7,9 +7,10 @@ nobody can change, are one object for all tasks of a process. Arrays are seen in
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.lineage.shared import BROADCAST_VALUES
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import payload
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.blocks.segments import FILE_MAGIC, SegmentFile, SegmentStream, decode_batches, write_rows
 from simspark.publib.errors import CorruptBlock, MissingBlock
@@ -16,6 +16,7 @@ from simspark.publib.lineage.saved_files import Output, at_write
 from simspark.publib.lineage.storage import NewFile, Status, is_url, storage_of
 from simspark.publib.lineage.task import ResultValue, TaskRun
 from simspark.publib.lineage.text_files import cuts, goal_bytes
+from simspark.publib.named_tuple import NamedTuple
 
 LEAST_SPLIT_BYTES = 100 << 10
 VIEW_BYTES = 4 << 20

@@ -15,10 +15,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from simspark.publib.errors import PipeFailed
 from simspark.publib.lineage.task import TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from subprocess import Popen

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.errors import UserError
 from simspark.publib.lineage.program import Program
 from simspark.publib.lineage.task import MapDone, ResultValue, Sink, Source, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.profilers import Profiler
 
 

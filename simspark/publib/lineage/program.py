@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.lineage.shared import running
 from simspark.publib.lineage.steps import Step, apply_steps
 from simspark.publib.lineage.task import MapDone, ResultValue, Sink, Source, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 
 class Program(NamedTuple):

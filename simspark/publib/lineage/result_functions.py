@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from simspark.publib.lineage.sampling import generator
 from simspark.publib.lineage.stat_counter import StatCounter
+from simspark.publib.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from simspark.publib.lineage.hyperloglog import HyperLogLog

@@ -8,11 +8,12 @@ from copy import deepcopy
 from functools import reduce
 from itertools import count, repeat
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.lineage.aggregation import Aggregator
 from simspark.publib.lineage.sorting import Ordering
 from simspark.publib.lineage.task import TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 first = itemgetter(0)
 second = itemgetter(1)

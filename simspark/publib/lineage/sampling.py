@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, repeat
 from math import exp, log, sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from simspark.publib.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from random import Random

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib import failpoints
 from simspark.publib.blocks.segments import storage_fault
@@ -22,6 +22,7 @@ from simspark.publib.errors import StorageFault
 from simspark.publib.lineage.compression import codec_suffix, writer
 from simspark.publib.lineage.storage import NewFile, below, storage_of
 from simspark.publib.lineage.task import ResultValue, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 SUCCESS = "_SUCCESS"
 TEMPORARY = "_temporary"

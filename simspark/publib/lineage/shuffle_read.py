@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.lineage.aggregation import Aggregator, Groups, extend_list, fold_nans
 from simspark.publib.lineage.shared import ResultIterable
@@ -17,6 +17,7 @@ from simspark.publib.lineage.sorting import Ordering
 from simspark.publib.lineage.sources import Part, rows_of_part
 from simspark.publib.lineage.spill import BucketRuns, estimate_lists, windows
 from simspark.publib.lineage.task import SegmentRef, Source, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 
 class ShuffleRead(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from itertools import count, islice
 from operator import length_hint
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, write_rows
 from simspark.publib.lineage.aggregation import Aggregator
@@ -21,6 +21,7 @@ from simspark.publib.lineage.sorting import Ordering, cut_at_bounds
 from simspark.publib.lineage.spill import estimate_list
 from simspark.publib.lineage.steps import Map, apply_steps
 from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 BUCKET_WINDOW_ROWS = 4096
 _BATCH_SAMPLES = 8

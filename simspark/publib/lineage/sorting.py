@@ -9,11 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.lineage.partitioner import RangePartitioner
 from simspark.publib.lineage.spill import Run, estimate_list, windows
 from simspark.publib.lineage.task import TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 
 class Ordering(NamedTuple):

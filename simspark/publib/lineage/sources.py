@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from simspark.publib.errors import FetchFailed
 from simspark.publib.lineage.task import SegmentRef, Source, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 Part = tuple[int, Any]
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, count, islice
-from typing import Any, NamedTuple
+from typing import Any
+
+from simspark.publib.named_tuple import NamedTuple
 
 RUN_ROWS = 10
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Protocol
 
 from simspark.publib.blocks.segments import WRITE_BUFFER_BYTES, storage_fault
+from simspark.publib.named_tuple import NamedTuple
 
 UNKNOWN_SIZE = -1
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")

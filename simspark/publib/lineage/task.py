@@ -7,7 +7,9 @@ protocols are the whole of what a program may ask of the executor; tests give th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from simspark.publib.named_tuple import NamedTuple
 
 
 class FileRef(NamedTuple):

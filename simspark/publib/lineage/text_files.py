@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from simspark.publib.lineage.compression import codec_of, opened
 from simspark.publib.lineage.storage import Status
 from simspark.publib.lineage.task import TaskRun
+from simspark.publib.named_tuple import NamedTuple
 
 BLOCK_BYTES = 32 << 20
 SPLIT_SLOP = 1.1

@@ -7,12 +7,13 @@ their order fill a partition until it has the wanted size; then what is left ove
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from simspark.publib.lineage.compression import codec_of, opened
 from simspark.publib.lineage.storage import Status, shown
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.lineage.text_files import BLOCK_BYTES, cuts
+from simspark.publib.named_tuple import NamedTuple
 
 LARGEST_PARTITION_BYTES = 128 << 20
 OPEN_COST_BYTES = 4 << 20

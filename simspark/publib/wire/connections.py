@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+
+from simspark.publib.named_tuple import NamedTuple
 
 HELLO_S = 3.0
 WAITING_LIMIT = 1024

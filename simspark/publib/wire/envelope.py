@@ -13,10 +13,11 @@ named. Beside it goes one more frame: for an opening, msgpack; for an answer or 
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark._version import __version__
 from simspark.publib.errors import ProtocolError
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import codec, messages
 
 MAGIC = b"SIMSPARK "

@@ -16,11 +16,11 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from typing import NamedTuple
 
 import zmq
 
 from simspark.publib.errors import AccessRefused, ConfigError
+from simspark.publib.named_tuple import NamedTuple
 
 ROLES = ("worker", "driver")
 TOKEN_PREFIX = "simspark1."  # noqa: S105 (how every token starts)

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
 from simspark.publib import machine
 from simspark.publib.errors import ConfigError, PortTaken, ProtocolError, VersionMismatch
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.service import Loop
 from simspark.publib.wire import codec, envelope, sockets, zap
 from simspark.publib.wire.connections import Connections

@@ -10,7 +10,7 @@ Units are in the names; ids are text, but for tasks, jobs, stages, shuffles and 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from simspark.publib.named_tuple import NamedTuple
 
 WIRE_VERSION = 1
 

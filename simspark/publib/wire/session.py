@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import NamedTuple
 
 from simspark.publib.errors import InternalError, ProtocolError
+from simspark.publib.named_tuple import NamedTuple
 
 
 class State(Enum):

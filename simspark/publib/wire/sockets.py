@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import NamedTuple
 
 import zmq
 
@@ -22,6 +21,7 @@ from simspark.publib.errors import (
     SimsparkError,
     VersionMismatch,
 )
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import codec
 
 ACCESS_REFUSED = "access_refused"  # no key, a wrong key, the key of another role

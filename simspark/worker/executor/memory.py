@@ -14,12 +14,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib.blocks.segments import SegmentFile, decode_batches, write_rows
 from simspark.publib.errors import BlockError, FetchFailed
 from simspark.publib.lineage.storage_level import StorageLevel
 from simspark.publib.lineage.task import FileRef, SegmentRef, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 from simspark.worker.executor.env import Environment
 
 SAMPLE_ROWS = 32

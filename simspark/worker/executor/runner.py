@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from simspark.publib import failpoints
 from simspark.publib.blocks.segments import encode_batch
@@ -23,6 +23,7 @@ from simspark.publib.clock import Clock
 from simspark.publib.errors import FetchFailed, StorageFault
 from simspark.publib.lineage.program import Program, run_program
 from simspark.publib.lineage.task import Gang, MapDone, ResultValue, TaskRun
+from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import (
     BarrierAsk,
