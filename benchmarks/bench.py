@@ -8,6 +8,7 @@ python3 run.py bench scaling [--save]
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import importlib
 import json
@@ -210,6 +211,8 @@ def same(one: Any, other: Any) -> bool:
 def main(words: list[str]) -> int:
     """Measure and print."""
     given = options(words)
+    for ours in (os.path.join(os.path.dirname(HERE), "simspark"), HERE):
+        compileall.compile_dir(ours, quiet=2)  # as an installer does; also where Python may not write bytecode itself
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
         if "scaling" in given.workloads:
             return scaling.main(given, directory)
