@@ -28,7 +28,7 @@ import pickle
 import struct
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import gt
 from types import TracebackType
@@ -45,6 +45,8 @@ OUT_OF_BAND_FROM_BYTES = 4 << 10
 WRITE_BUFFER_BYTES = 256 << 10
 FRAME_TARGET_BYTES = 4 << 20
 PIECE_BYTES = 4 << 20
+FRAME_OF_PICKLE_BYTES = 192 << 10
+"""More than a pickler writes at once, unless it is the content of one value."""
 
 _HEAD = struct.Struct("<4sIQQQ")
 _TRAILER = struct.Struct("<QI4s")
@@ -55,7 +57,8 @@ _NO_PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0"
 def encode_batch(rows: Any) -> list[bytes | memoryview]:
     """One frame, in parts to be written one after another. ``rows`` is usually a list, but may be any value.
 
-    Values of classes that live in ``__main__`` travel by value, because no other process has that module.
+    Large bytes and arrays are parts themselves, not copies: write them before anybody can change them. Values of
+    classes that live in ``__main__`` travel by value, because no other process has that module.
     """
     buffers: list[memoryview] = []
 
@@ -70,30 +73,65 @@ def encode_batch(rows: Any) -> list[bytes | memoryview]:
     return _framed(pickled, buffers)
 
 
-def _pickled(rows: Any, out_of_band: Any, buffers: list[memoryview]) -> bytes:
+class _Written:
+    """What a pickler takes for a file: large bytes arrive in ``write`` as they are."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, write: Callable[[Any], None]) -> None:
+        self.write = write
+
+
+def _pickled(rows: Any, out_of_band: Any, buffers: list[memoryview]) -> list[bytes | memoryview]:
+    parts: list[Any] = []
     try:
-        pickled = pickle.dumps(rows, payload.PROTOCOL, buffer_callback=out_of_band)
-        if b"__main__" not in pickled:
-            return pickled
+        pickle.Pickler(_Written(parts.append), payload.PROTOCOL, buffer_callback=out_of_band).dump(rows)
+        if len(parts) == 1:
+            if b"__main__" not in parts[0]:
+                return parts
+        elif not _names_main(parts):
+            return list(map(_unchangeable, parts))
     except (pickle.PicklingError, AttributeError, TypeError):
         pass
     import cloudpickle
 
     buffers.clear()
-    by_value: bytes = cloudpickle.dumps(rows, payload.PROTOCOL, buffer_callback=out_of_band)
-    return by_value
+    parts.clear()
+    cloudpickle.Pickler(_Written(parts.append), payload.PROTOCOL, buffer_callback=out_of_band).dump(rows)
+    return list(map(_unchangeable, parts))
 
 
-def _framed(pickled: bytes, buffers: list[memoryview]) -> list[bytes | memoryview]:
-    sizes = [raw.nbytes for raw in buffers]
-    parts: list[bytes | memoryview] = [b"", struct.pack(f"<{len(sizes)}Q", *sizes)] if sizes else [b""]
-    body: list[bytes | memoryview] = [pickled, *buffers]
-    for part in body:
-        parts.append(part)
-        if padding := _NO_PADDING[len(part) & 7]:
-            parts.append(padding)
-    length = _HEAD.size + sum(map(len, parts))
-    rest = _HEAD.pack(FRAME_MAGIC, 0, length, len(pickled), len(sizes))[_CHECKED_FROM:]
+def _unchangeable(part: bytes | bytearray) -> bytes | memoryview:
+    """The part, at least of the same size until it is written."""
+    return part if type(part) is bytes else memoryview(part)
+
+
+def _names_main(parts: list[Any]) -> bool:
+    """Whether the pickle refers to ``__main__``, or may; the large bytes and texts in it need no look."""
+    before = b""
+    for part in parts:
+        is_content = len(part) > FRAME_OF_PICKLE_BYTES and before.endswith(_size_fields(len(part)))
+        if not is_content and b"__main__" in part:
+            return True
+        before = part
+    return False
+
+
+def _size_fields(size: int) -> tuple[bytes, ...]:
+    """How a pickle says that so many bytes follow: in 8 bytes, or if that will do in 4."""
+    long = size.to_bytes(8, "little")
+    return (long, long[:4]) if size < 1 << 32 else (long,)
+
+
+def _framed(pickled: list[bytes | memoryview], buffers: list[memoryview]) -> list[bytes | memoryview]:
+    pickled_bytes = sum(map(len, pickled))
+    parts: list[bytes | memoryview] = [b"", *pickled, _NO_PADDING[pickled_bytes & 7]]
+    if buffers:
+        sizes = [raw.nbytes for raw in buffers]
+        parts.insert(1, struct.pack(f"<{len(sizes)}Q", *sizes))
+        for raw in buffers:
+            parts += (raw, _NO_PADDING[len(raw) & 7])
+    rest = _HEAD.pack(FRAME_MAGIC, 0, _HEAD.size + sum(map(len, parts)), pickled_bytes, len(buffers))[_CHECKED_FROM:]
     check = zlib.crc32(rest)
     for part in parts:
         check = zlib.crc32(part, check)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,3 +191,32 @@ def test_a_value_in_pieces_comes_back_whole(tmp_path: Path, size: int) -> None:
         assert (decode_inline(file.whole()) == np.arange(size)).all()
     with pytest.raises(BlockError):
         decode_inline(b"")
+
+
+class Mark:
+    """Of a module that no other process has, as soon as it says so."""
+
+
+@pytest.mark.parametrize("around", [[], [b"B" * 300_000], ["x" * 300_000, bytearray(300_000)], [0] * 100_000],
+                         ids=["alone", "behind bytes", "behind text", "behind frames"])  # fmt: skip
+def test_what_lives_in_main_travels_by_value_beside_large_rows(
+    around: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mark, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "Mark", Mark, raising=False)
+    frame = segments.encode_rows_inline([*around, Mark(), *around])
+    monkeypatch.delattr(sys.modules["__main__"], "Mark")
+    back = decode_inline(frame)
+    assert back[: len(around)] == around
+    assert type(back[len(around)]).__name__ == "Mark"
+
+
+@pytest.mark.parametrize("content", [b"__main__" * 50_000, "__main__" * 50_000, bytearray(b"__main__" * 50_000)])
+def test_large_content_is_not_searched_for_names(content: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    assert decode_inline(segments.encode_rows_inline([content, 1])) == [content, 1]
+
+
+def test_large_bytes_are_parts_of_a_frame_themselves() -> None:
+    large = b"x" * 100_000
+    assert any(part is large for part in segments.encode_batch([("key", large)]))

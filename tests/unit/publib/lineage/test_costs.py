@@ -58,8 +58,10 @@ def an_array():
 
 
 LARGE_VALUES = {
-    "bytes": (lambda: b"x" * LARGE_BYTES, 1.6, 1.1, 2.1),
-    "str": (lambda: "x" * LARGE_BYTES, 1.6, 1.1, 2.1),
+    "bytes": (lambda: b"x" * LARGE_BYTES, 0.1, 1.1, 1.1),
+    "bytes under a name": (lambda: {"name": ("x", [b"x" * LARGE_BYTES])}, 0.1, 1.1, 1.1),
+    "a bytearray": (lambda: bytearray(LARGE_BYTES), 0.1, 1.1, 1.1),
+    "str": (lambda: "x" * LARGE_BYTES, 1.1, 1.1, 2.1),
     "an array": (an_array, 0.1, 0.1, 1.1),
 }
 
