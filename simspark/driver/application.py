@@ -31,6 +31,7 @@ from simspark.driver.service import DRIVER, Engine
 from simspark.driver.stages import CompiledJob
 from simspark.driver.status import StatusStore
 from simspark.driver.watchers import Watchers
+from simspark.publib import optimizations
 from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ConfigError, ContextStopped
@@ -55,6 +56,7 @@ class Application:
 
     def __init__(self, master: MasterUrl, settings: DriverSettings, name: str) -> None:
         self.settings = settings
+        optimizations.do_without(settings.optimizations_off)
         self._watchers: Watchers | None = None
         self.accumulators: WeakValueDictionary[int, Accumulator[Any]] = WeakValueDictionary()
         self._counters: dict[str, Callable[[], int]] = {kind: itertools.count().__next__ for kind in KINDS}
@@ -191,7 +193,8 @@ class Application:
             memory_budget_bytes=int(settings.executor_memory_bytes * BUDGET_SHARE / settings.executor_cores),
             batch_rows=settings.batch_rows,
             inline_result_bytes=settings.inline_result_bytes,
-            properties={"spark.simspark.errors.showValues": str(settings.show_values).lower()},
+            properties={"spark.simspark.errors.showValues": str(settings.show_values).lower(),
+                        optimizations.SETTING: ",".join(settings.optimizations_off)},
             owner=owner,
         )
 
@@ -211,7 +214,7 @@ class Application:
         """Pickle a stage's program; large values that it captured become blocks of their own."""
         data = pickle_program(program)
         most = self.settings.auto_broadcast_bytes
-        if not most or len(data) <= most:
+        if not most or len(data) <= most or not optimizations.uses("large-values"):
             return data
         with self._lock:
             if self._large is None:

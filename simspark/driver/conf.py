@@ -14,6 +14,7 @@ from typing import Any
 from simspark.driver.system_properties import spark_properties
 from simspark.publib.errors import ConfigError
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.optimizations import NAMES, names_in
 
 ENVIRONMENT = {
     "SIMSPARK_MASTER": "spark.master",
@@ -83,6 +84,7 @@ class DriverSettings(NamedTuple):
     profile_dump: str
     profile_memory: bool
     auto_broadcast_bytes: int
+    optimizations_off: frozenset[str]
     event_log: bool
     event_log_dir: str
     event_log_max_bytes: int
@@ -166,6 +168,7 @@ _TIME = _Kind(_time, 'a time such as "500ms", "30s" or "2m"')
 _FLAG = _Kind(_flag, "true or false")
 _CPUS = _Kind(_cpus, "a number of cores, above 0")
 _FACTOR = _Kind(_factor, "a number above 0")
+_OPTIMIZATIONS = _Kind(names_in, f"some of {', '.join(NAMES)}")
 _LABELS = _Kind(_labels, "KEY=VALUE, several with commas")
 
 SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
@@ -236,6 +239,8 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
      "Make the memory profiler ready; as in Spark, it is not for RDDs."),
     ("spark.simspark.autoBroadcast", "auto_broadcast_bytes", _SIZE, "1m",
      "Values of this size that functions captured travel once to each machine, as broadcasts do; 0: never."),
+    ("spark.simspark.optimizations.off", "optimizations_off", _OPTIMIZATIONS, "",
+     "What the engine is to do in the plain way, with commas between the names: for tests, and to find mistakes."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),
     ("spark.simspark.eventLog.maxSize", "event_log_max_bytes", _SIZE, "32m", "Largest size of one event log."),

@@ -6,20 +6,13 @@ on real executors where slow tests run.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 
-from simspark import StorageLevel
-from tests.api.conftest import HereContext
-
-from .evaluate import Child, difference, oracle_names, run
+from .comparing import Here, compare_real, numbers_of
+from .evaluate import Child
 from .failing import LINES, OUR_LINES, failing_programs
 from .programs import FOR_US, examples, generated, programs
 
@@ -35,40 +28,22 @@ REAL = {
 }
 
 
-def _numbers(usual: range) -> range:
-    start, _, stop = os.environ.get("SIMSPARK_API_PROGRAMS", "").partition(":")
-    return range(int(start), int(stop)) if stop else usual
-
-
 @pytest.fixture
-def compare_here(tmp_path: Path) -> Callable[..., None]:
-    """Compares a program on the engine of this process with the oracle."""
-    directories = count()
-
-    def compare(lines: list[str], limits: dict[str, int]) -> None:
-        directory = tmp_path / str(next(directories))
-        directory.mkdir()
-        here = HereContext(str(directory))
-        here.limits = limits
-        here.setCheckpointDir(str(directory / "checkpoints"))
-        found = difference(lines, run(lines, oracle_names()), run(lines, {"sc": here, "StorageLevel": StorageLevel}))
-        shutil.rmtree(directory)
-        assert not found, f"\n{found}"
-
-    return compare
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
 
 
 @pytest.mark.parametrize("limits", [{}, {"memory_budget_bytes": TINY_BYTES, "batch_rows": 2}], ids=["usual", "tiny"])
 @pytest.mark.parametrize("numbers", [range(at, at + 40) for at in range(0, 160, 40)], ids=str)
 def test_programs_show_what_the_oracle_shows_in_one_process(
-        numbers: range, limits: dict[str, int], compare_here: Callable[..., None]) -> None:
-    for number in _numbers(numbers):
-        examples(number, 2)(given(programs(FOR_US))(lambda lines: compare_here(lines, limits)))()
+        numbers: range, limits: dict[str, int], here: Here) -> None:
+    for number in numbers_of(numbers):
+        examples(number, 2)(given(programs(FOR_US))(lambda lines: here.compare(lines, limits)))()
 
 
-def test_programs_that_fail_show_what_the_oracle_shows(compare_here: Callable[..., None]) -> None:
-    for number in _numbers(range(300, 360)):
-        examples(number, 2)(given(failing_programs(FOR_US))(lambda lines: compare_here(lines, {})))()
+def test_programs_that_fail_show_what_the_oracle_shows(here: Here) -> None:
+    for number in numbers_of(range(300, 360)):
+        examples(number, 2)(given(failing_programs(FOR_US))(lambda lines: here.compare(lines, {})))()
 
 
 @pytest.mark.cluster
@@ -83,8 +58,8 @@ def test_lines_fail_as_they_say() -> None:
 @pytest.mark.parametrize("setup", REAL)
 def test_programs_show_what_the_oracle_shows_on_real_executors(setup: str) -> None:
     start = 1000 + 100 * list(REAL).index(setup)
-    _compare(REAL[setup], generated(_numbers(range(start, start + 25))))
-    _compare(REAL[setup], generated(_numbers(range(start, start + 6)), failing_programs(FOR_US)))
+    compare_real(REAL[setup], generated(numbers_of(range(start, start + 25))))
+    compare_real(REAL[setup], generated(numbers_of(range(start, start + 6)), failing_programs(FOR_US)))
 
 
 @pytest.mark.slow
@@ -93,12 +68,5 @@ def test_programs_show_what_the_oracle_shows_on_real_executors(setup: str) -> No
 @pytest.mark.parametrize("setup", REAL)
 def test_hundreds_of_programs_show_what_the_oracle_shows(setup: str) -> None:
     start = 10_000 * (1 + list(REAL).index(setup))
-    _compare(REAL[setup], generated(_numbers(range(start, start + 400))))
-    _compare(REAL[setup], generated(_numbers(range(start, start + 40)), failing_programs(FOR_US)))
-
-
-def _compare(settings: dict[str, Any], made: list[list[str]]) -> None:
-    with Child("oracle") as oracle, Child("simspark", settings) as engine:
-        answers = zip(made, oracle.answers(made), engine.answers(made), strict=True)
-        found = [text for lines, wanted, got in answers if (text := difference(lines, wanted, got))]
-    assert not found, f"{len(found)} programs differ:\n\n" + "\n\n".join(found[:5])
+    compare_real(REAL[setup], generated(numbers_of(range(start, start + 400))))
+    compare_real(REAL[setup], generated(numbers_of(range(start, start + 40)), failing_programs(FOR_US)))

@@ -14,12 +14,13 @@ from simspark.driver.user_errors import action
 from simspark.publib.hashing import portable_hash
 from simspark.publib.lineage import row_functions as fn
 from simspark.publib.lineage import steps
-from simspark.publib.lineage.aggregation import Aggregator, grouping, reducing
+from simspark.publib.lineage.aggregation import Aggregator, as_list, grouping, identity, reducing
 from simspark.publib.lineage.partitioner import HashPartitioner
 from simspark.publib.lineage.result_functions import CountValues, ReduceValues
 from simspark.publib.lineage.shared import ResultIterable
 from simspark.publib.lineage.sinks import Collect
 from simspark.publib.lineage.sources import SliceSource
+from simspark.publib.optimizations import uses
 
 if TYPE_CHECKING:
     from simspark.driver.rdd.core import RDD
@@ -215,7 +216,9 @@ def _combined(rdd: Handle[Any], aggregator: Aggregator, operation: str, partitio
         step = fn.Combine(aggregator, aggregator.label, aggregator.site)
         number = rdd.ctx.next_id("rdd")
         return rdd._rdd(StepsNode(number, operation, call_site(), rdd._node, step, keeps_partitioner=True))
-    return rdd._shuffle(partitioner, operation, aggregator=aggregator)
+    may_wait = aggregator.create is identity or aggregator.create is as_list  # it comes to the same afterwards
+    combine = uses("combining") or not may_wait
+    return rdd._shuffle(partitioner, operation, aggregator=aggregator, combine=combine)
 
 
 def _place(rdd: Handle[Any], key: Any) -> int:

@@ -16,6 +16,7 @@ from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitione
 from simspark.publib.lineage.result_functions import SAMPLED_PER_PARTITION, Sampled, SampleKeys, range_bounds
 from simspark.publib.lineage.sinks import Count
 from simspark.publib.lineage.sorting import Ordering
+from simspark.publib.optimizations import uses
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRichComparison
@@ -112,7 +113,8 @@ def _sorted(rdd: Handle[Any], ordering: Ordering, partitions: int, operation: st
 def _samples(rdd: Handle[Any], partitions: int, operation: str) -> list[Sampled]:
     """Keys of all partitions, from one pass over the rows; from two where that would bring too many keys."""
     rows = 0
-    if SAMPLED_PER_PARTITION * partitions * rdd.getNumPartitions() > LARGEST_SAMPLE_KEYS:
+    keys = SAMPLED_PER_PARTITION * partitions * rdd.getNumPartitions()
+    if keys > LARGEST_SAMPLE_KEYS or not uses("one-pass"):
         rows = sum(rdd._run(Count(), operation))
     return rdd._run(SampleKeys(partitions, rows), operation)
 

@@ -20,6 +20,7 @@ from simspark.publib.lineage.shared import Accumulator, AccumulatorParam, Broadc
 from simspark.publib.lineage.sinks import ResultSink
 from simspark.publib.lineage.sources import RangeSource, SliceSource
 from simspark.publib.lineage.task import FileRef, SegmentRef, Sink
+from simspark.publib.optimizations import uses
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -121,12 +122,16 @@ class Sources:
         if isinstance(c, builtins.range):
             return cast("RDD[T]", self._numbers(c, count, "parallelize"))
         rows: Sequence[T] = c if isinstance(c, (list, tuple)) else list(c)
+        cuts = slice_bounds(len(rows), count, self.largest_batch)
+        return self._slices([rows[start:stop] for start, stop in cuts], "parallelize")
+
+    def _slices(self, slices: Sequence[Sequence[T]], operation: str) -> RDD[T]:
         number = self.next_id("rdd")
         name = f"data-{number}"
-        self.put_data(name, [rows[start:stop] for start, stop in slice_bounds(len(rows), count, self.largest_batch)])
-        splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(count)]
+        self.put_data(name, slices)
+        splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(len(slices))]
         data = Lifeline(self.forget, "data", number)
-        return RDD(DataNode(number, "parallelize", call_site(), SliceSource(), splits, (), data), self)
+        return RDD(DataNode(number, operation, call_site(), SliceSource(), splits, (), data), self)
 
     def range(self, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None) -> RDD[int]:
         """Make an RDD of numbers from ``start`` to below ``end``, or from 0 to below ``start``.
@@ -144,6 +149,8 @@ class Sources:
         size = len(numbers)
         cuts = [part * size // count for part in builtins.range(count + 1)]
         parts = [cast(builtins.range, numbers[start:stop]) for start, stop in pairwise(cuts)]
+        if not uses("ranges"):
+            return self._slices([list(part) for part in parts], operation)
         splits = [(part.start, part.stop, part.step) for part in parts]
         return RDD(DataNode(self.next_id("rdd"), operation, call_site(), RangeSource(), splits), self)
 

@@ -31,6 +31,7 @@ from simspark.publib.lineage.spill import (
 )
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.optimizations import uses
 
 Groups = dict[Any, Any]
 Absorb = Callable[[Groups, Iterable[tuple[Any, Any]]], None]
@@ -222,12 +223,12 @@ def _is_fixed(value: Any) -> bool:
 
 
 def _absorber(create: Callable[[Any], Any], merge: Callable[[Any, Any], Any]) -> Absorb:
-    if merge is append_value:
+    if merge is append_value and uses("lists"):
         return _absorb_into_lists
-    if merge is extend_list:
+    if merge is extend_list and uses("lists"):
         return _absorb_lists
     if create is identity:
-        return _absorb_sums(merge) if is_addition(merge) else _absorb_reduced(merge)
+        return _absorb_sums(merge) if is_addition(merge) and uses("sums") else _absorb_reduced(merge)
     return _absorb_created(create, merge)
 
 

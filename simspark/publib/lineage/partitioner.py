@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simspark.publib.hashing import DIRECT_TYPES, portable_hash
+from simspark.publib.optimizations import uses
 
 
 class Partitioner:
@@ -74,7 +75,7 @@ class HashPartitioner(Partitioner):
     def assign(self, keys: Sequence[Any]) -> list[int]:
         """The partition of each of many keys."""
         count, func = self.num_partitions, self.func
-        if func is portable_hash and DIRECT_TYPES.issuperset(map(type, keys)):
+        if func is portable_hash and uses("hashes") and DIRECT_TYPES.issuperset(map(type, keys)):
             return [value % count for value in map(hash, keys)]
         return [func(key) % count for key in keys]
 

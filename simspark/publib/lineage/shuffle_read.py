@@ -18,6 +18,7 @@ from simspark.publib.lineage.sources import Part, rows_of_part
 from simspark.publib.lineage.spill import BucketRuns, estimate_lists, windows
 from simspark.publib.lineage.task import SegmentRef, Source, TaskRun
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.optimizations import uses
 
 
 class ShuffleRead(NamedTuple):
@@ -74,7 +75,8 @@ class JoinRead(NamedTuple):
 
     def rows(self, split: Sequence[Part], task: TaskRun) -> Iterator[Any]:
         """The joined rows of one partition."""
-        groups = _cogroup((self.left, self.right), split, task, self.how in {"right", "full"})
+        all_keys = self.how in {"right", "full"} or not uses("join-keys")
+        groups = _cogroup((self.left, self.right), split, task, all_keys)
         return chain.from_iterable(map(_PAIRS[self.how], groups))
 
 

@@ -22,6 +22,7 @@ from simspark.publib.lineage.spill import estimate_list
 from simspark.publib.lineage.steps import Map, apply_steps
 from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.optimizations import uses
 
 BUCKET_WINDOW_ROWS = 4096
 _BATCH_SAMPLES = 8
@@ -45,7 +46,7 @@ class ShuffleWrite(NamedTuple):
         if self.aggregator is not None:
             rows = self.aggregator.combine_values(rows, task)
         name = f"shuffle-{self.shuffle}-{task.partition}-{task.task_id}"
-        if self.ordering is not None and self.ordering.fits(self.partitioner):
+        if self.ordering is not None and self.ordering.fits(self.partitioner) and uses("cuts"):
             ordered = self.ordering.sort(rows, task)
             if ordered.held is not None:
                 return MapDone(name, self._write_cut(ordered.held, self.ordering, name, task))
@@ -207,7 +208,7 @@ class Count:
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> int:
         """What the class says, of one partition."""
-        if type(rows) is _RANGE_ITERATOR:
+        if type(rows) is _RANGE_ITERATOR and uses("sizes"):
             return length_hint(rows)
         counter = count()
         deque(zip(rows, counter, strict=False), maxlen=0)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from simspark.publib import optimizations
 from simspark.publib.blocks.app_directory import holds_token
 from simspark.publib.lineage.task import FileRef
 from simspark.publib.resources import usable_cores, usable_memory_bytes
@@ -43,6 +44,7 @@ class Environment:
     def take_settings(self, settings: ExecutorSettings) -> None:
         """Make this process look like the driver to user code: its import path, its working directory."""
         self._settings = settings
+        optimizations.do_without(optimizations.names_in(settings.properties.get(optimizations.SETTING, "")))
         self.directory = settings.owner.directory or self.directory
         self._own = settings.owner.owner
         self.take_owners((settings.owner,))

@@ -24,6 +24,7 @@ from simspark.publib.errors import FetchFailed, StorageFault
 from simspark.publib.lineage.program import Program, run_program
 from simspark.publib.lineage.task import Gang, MapDone, ResultValue, TaskRun
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.optimizations import uses
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import (
     BarrierAsk,
@@ -171,7 +172,7 @@ class Runner:
         """The value in the report if it is small, otherwise a file that outlives this process."""
         parts = encode_batch(outcome.value)
         size_bytes = sum(map(len, parts))
-        if size_bytes <= self._environment.settings.inline_result_bytes:
+        if size_bytes <= self._environment.settings.inline_result_bytes and uses("inline-results"):
             return b"".join(parts), "", size_bytes
         name = f"result-{work.launch.job}-{run.partition}-{run.task_id}"
         sink = run.data.create(name)
