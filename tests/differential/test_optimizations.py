@@ -20,6 +20,16 @@ from .programs import FOR_US, examples, generated, programs
 ALL = ",".join(optimizations.NAMES)
 BETWEEN_PROCESSES = {"inline-results", "large-values"}
 IN_ONE_PROCESS = [name for name in optimizations.NAMES if name not in BETWEEN_PROCESSES]
+EACH = [  # where random programs seldom come
+    "r0 = sc.range(3, 70, 2, 4)", "print(r0.glom().collect())", "print(r0.count())",
+    "print(sc.parallelize(range(9, -9, -2), 3).count())",
+    "r1 = r0.map(lambda x: (x % 7, x))", "print(r1.reduceByKey(lambda a, b: a + b, 3).glom().collect())",
+    "print(r1.groupByKey(2).mapValues(list).glom().collect())",
+    "print(r1.sortByKey(False, 3).glom().collect())",
+    "print(r1.join(r1.filter(lambda kv: kv[0] < 5), 3).glom().collect())",
+    "print(r1.leftOuterJoin(r1.filter(lambda kv: kv[0] < 5), 3).glom().collect())",
+    "print((lambda known: r0.filter(lambda x: x in known).collect())([5, 7]))",
+]
 TOGETHER = pytest.param(ALL, id="all of them")
 EAGER = {"spark.master": "local[2]", "spark.simspark.autoBroadcast": "1"}  # even the smallest value is a large one
 
@@ -38,6 +48,7 @@ def switched(off: str) -> Iterator[None]:
 def test_no_optimisation_changes_what_programs_show_in_one_process(
         limits: dict[str, int], tmp_path: Path) -> None:
     here = Here(tmp_path)
+    here.compare(EACH, limits)
     for number in numbers_of(range(700, 720)):
         examples(number, 2)(given(programs(FOR_US))(lambda lines: here.compare(lines, limits)))()
     for number in numbers_of(range(700, 704)):
@@ -63,5 +74,5 @@ def test_no_optimisation_changes_what_hundreds_of_programs_show(off: str, memory
 
 def _compare(off: str, settings: dict[str, str], usual: range, failing: range) -> None:
     setup = {**EAGER, optimizations.SETTING: off, **settings}
-    compare_real(setup, generated(numbers_of(usual)))
+    compare_real(setup, [EACH, *generated(numbers_of(usual))])
     compare_real(setup, generated(numbers_of(failing), failing_programs(FOR_US)))
