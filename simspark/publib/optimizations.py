@@ -22,7 +22,8 @@ NAMES: dict[str, str] = {
     "combining": "Reductions and groups begin before the shuffle; plainly, all rows travel.",
     "cuts": "A sort by ranges sorts before the shuffle, too, and cuts there; plainly, each row is placed by its key.",
     "one-pass": "Bounds of a sort are sampled while rows are counted; plainly, when they have been counted.",
-    "join-keys": "A join looks only at keys that can give rows; plainly, at all keys of both sides.",
+    "columns": "Pairs travel as a list of keys and one of values; plainly, as a list of pairs.",
+    "unique-keys": "Joins keep a key's only value as it is; plainly, each key has lists of values.",
     "inline-results": "Small results ride in the report of their task; plainly, each is a file.",
     "large-values": "Large values that functions captured travel once to each machine; plainly, with each program.",
 }

@@ -28,6 +28,10 @@ EACH = [  # where random programs seldom come
     "print(r1.sortByKey(False, 3).glom().collect())",
     "print(r1.join(r1.filter(lambda kv: kv[0] < 5), 3).glom().collect())",
     "print(r1.leftOuterJoin(r1.filter(lambda kv: kv[0] < 5), 3).glom().collect())",
+    "r2 = r0.map(lambda x: (x, -x))", "r3 = r0.map(lambda x: (2 * x, str(x)))",
+    "print(r2.join(r3, 2).glom().collect())", "print(r2.leftOuterJoin(r3, 2).glom().collect())",
+    "print(r2.rightOuterJoin(r3, 2).glom().collect())", "print(r2.fullOuterJoin(r3, 2).glom().collect())",
+    "print(r2.rightOuterJoin(r1, 2).glom().collect())",
     "print((lambda known: r0.filter(lambda x: x in known).collect())([5, 7]))",
 ]
 TOGETHER = pytest.param(ALL, id="all of them")

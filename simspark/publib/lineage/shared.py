@@ -7,8 +7,10 @@ A task runs in one thread from its start to its end, so "the task that runs here
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from typing import IO, Any, Generic, Protocol, TypeVar
 
 from simspark.publib.errors import UserError
@@ -402,15 +404,41 @@ class ResultIterable(Iterable[T]):
     (2, [1, 2], 3)
     """
 
-    __slots__ = ("data", "index", "maxindex")
+    __slots__ = ("data",)
 
     def __init__(self, data: Any) -> None:
         self.data = data
-        self.index = 0
-        self.maxindex = len(data)
+
+    @property
+    def index(self) -> int:
+        """Where reading begins.
+
+        >>> sc.parallelize([("a", 1), ("a", 2)]).groupByKey().values().first().index
+        0
+        """
+        return 0
+
+    @property
+    def maxindex(self) -> int:
+        """How many values.
+
+        >>> sc.parallelize([("a", 1), ("a", 2)]).groupByKey().values().first().maxindex
+        2
+        """
+        return len(self.data)
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.data)
 
     def __len__(self) -> int:
         return len(self.data)
+
+
+_set_data = ResultIterable.__dict__["data"].__set__
+
+
+def result_iterables(groups: Sequence[Any]) -> list[ResultIterable[Any]]:
+    """A ResultIterable of each of many groups, without a call of ``__init__`` for each."""
+    made = list(map(object.__new__, repeat(ResultIterable, len(groups))))
+    deque(map(_set_data, made, groups), maxlen=0)
+    return made

@@ -6,19 +6,17 @@ order, however the fetches raced.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from simspark.publib.lineage.aggregation import Aggregator, Groups, extend_list, fold_nans
-from simspark.publib.lineage.shared import ResultIterable
+from simspark.publib.lineage.aggregation import Aggregator
+from simspark.publib.lineage.join_tables import Columns, Tables, Values, columns_of, in_columns
+from simspark.publib.lineage.shared import result_iterables
 from simspark.publib.lineage.sorting import Ordering
 from simspark.publib.lineage.sources import Part, rows_of_part
-from simspark.publib.lineage.spill import BucketRuns, estimate_lists, windows
 from simspark.publib.lineage.task import SegmentRef, Source, TaskRun
 from simspark.publib.named_tuple import NamedTuple
-from simspark.publib.optimizations import uses
 
 
 class ShuffleRead(NamedTuple):
@@ -35,15 +33,30 @@ class ShuffleRead(NamedTuple):
 
     def rows(self, split: int, task: TaskRun) -> Iterator[Any]:
         """The rows of the partition. Raises FetchFailed naming the map output that could not be had."""
-        outputs = task.data.map_outputs(self.shuffle)
-        refs = [SegmentRef(file, split, self.shuffle, index) for index, file in enumerate(outputs)]
-        rows: Iterator[Any] = chain.from_iterable(task.data.read(refs))
+        rows: Iterator[Any] = chain.from_iterable(map(_rows_of_batch, self._batches(split, task)))
         if self.aggregator is not None:
             aggregate = self.aggregator.merge_combined if self.combined else self.aggregator.combine_values
             rows = aggregate(rows, task)
         if self.ordering is not None:
             rows = iter(self.ordering.sort(rows, task))
         return rows
+
+    def columns(self, split: int, task: TaskRun) -> Iterator[Columns] | None:
+        """The keys and the values of the same rows, a batch at a time; None where they are to be merged or sorted."""
+        if self.aggregator is not None or self.ordering is not None:
+            return None
+        batches = self._batches(split, task)
+        return (batch if type(batch) is tuple else columns_of(batch) for batch in batches)
+
+    def _batches(self, split: int, task: TaskRun) -> Iterator[Any]:
+        """Lists of rows, and pairs as a list of keys and one of values; see sinks."""
+        outputs = task.data.map_outputs(self.shuffle)
+        refs = [SegmentRef(file, split, self.shuffle, index) for index, file in enumerate(outputs)]
+        return task.data.read(refs)
+
+
+def _rows_of_batch(batch: Any) -> Iterable[Any]:
+    return zip(*batch, strict=True) if type(batch) is tuple else batch
 
 
 class CoGroupRead(NamedTuple):
@@ -57,8 +70,12 @@ class CoGroupRead(NamedTuple):
 
     def rows(self, split: Sequence[Part], task: TaskRun) -> Iterator[Any]:
         """The groups of one partition."""
-        groups = _cogroup(self.parents, split, task)
-        return ((key, tuple(map(ResultIterable, lists))) for key, lists in groups)
+        return chain.from_iterable(map(_group_rows, _tables(self.parents, split, task).grouped()))
+
+
+def _group_rows(groups: tuple[Sequence[Any], list[list[Values]]]) -> Iterator[Any]:
+    keys, columns = groups
+    return zip(keys, zip(*map(result_iterables, columns), strict=True), strict=True)
 
 
 class JoinRead(NamedTuple):
@@ -75,80 +92,13 @@ class JoinRead(NamedTuple):
 
     def rows(self, split: Sequence[Part], task: TaskRun) -> Iterator[Any]:
         """The joined rows of one partition."""
-        all_keys = self.how in {"right", "full"} or not uses("join-keys")
-        groups = _cogroup((self.left, self.right), split, task, all_keys)
-        return chain.from_iterable(map(_PAIRS[self.how], groups))
+        return chain.from_iterable(_tables((self.left, self.right), split, task).joined(self.how))
 
 
-def _inner(group: tuple[Any, Sequence[Sequence[Any]]]) -> list[Any]:
-    key, (left, right) = group
-    return [(key, (v, w)) for v in left for w in right]
+def _tables(parents: Sequence[Source], split: Sequence[Part], task: TaskRun) -> Tables:
+    return Tables(len(parents), map(_columns_of_part, parents, split, repeat(task)), task)
 
 
-def _left(group: tuple[Any, Sequence[Sequence[Any]]]) -> list[Any]:
-    key, (left, right) = group
-    return [(key, (v, w)) for v in left for w in right or _NONE]
-
-
-def _right(group: tuple[Any, Sequence[Sequence[Any]]]) -> list[Any]:
-    key, (left, right) = group
-    return [(key, (v, w)) for v in left or _NONE for w in right]
-
-
-def _full(group: tuple[Any, Sequence[Sequence[Any]]]) -> list[Any]:
-    key, (left, right) = group
-    return [(key, (v, w)) for v in left or _NONE for w in right or _NONE]
-
-
-_NONE = (None,)
-_EMPTY: tuple[Any, ...] = ()
-_PAIRS: dict[str, Callable[[Any], Sequence[Any]]] = {"inner": _inner, "left": _left, "right": _right, "full": _full}
-
-
-def _cogroup(parents: Sequence[Source], split: Sequence[Part], task: TaskRun,
-             right_keys: bool = True) -> Iterator[tuple[Any, Sequence[Sequence[Any]]]]:
-    """(key, lists by parent) in first-seen order; without ``right_keys`` those of the first parent may do."""
-    runs = BucketRuns(task, _own_lists, _extend_all)
-    tables: list[Groups] = [defaultdict(list) for _ in parents]
-    before = 0
-
-    def held_bytes(seen: int) -> int:
-        return before + estimate_lists(table, seen)
-
-    def spill() -> None:
-        nonlocal before
-        runs.spill(_together(tables))
-        before = 0
-        for each in tables:
-            each.clear()
-
-    for parent, part, table in zip(parents, split, tables, strict=True):
-        for window in windows(rows_of_part(parent, part, task), task.memory_budget_bytes, held_bytes, spill):
-            for key, value in window:
-                table[key].append(value)
-        before += estimate_lists(table, sum(map(len, table.values())))
-    if runs:
-        spill()
-        return runs.merged()
-    return _together(tables, right_keys)
-
-
-def _own_lists(lists: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
-    return tuple(map(list, lists))
-
-
-def _extend_all(lists: tuple[list[Any], ...], more: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
-    for values, others in zip(lists, more, strict=True):
-        values.extend(others)
-    return lists
-
-
-def _together(tables: list[Groups], right_keys: bool = True) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    nans = [fold_nans(table, extend_list) for table in tables]
-    present = [nan for nan in nans if nan is not None]
-    for table, nan in zip(tables, nans, strict=True):
-        if nan is not None and nan is not present[0]:
-            table[present[0]] = table.pop(nan)
-    keys = dict.fromkeys(chain.from_iterable(tables if right_keys else tables[:1]))
-    lookups = [map(table.get, keys, repeat(_EMPTY)) for table in tables]
-    return zip(keys, zip(*lookups, strict=True), strict=True)
+def _columns_of_part(source: Source, part: Part, task: TaskRun) -> Iterator[Columns]:
+    columns = source.columns(part[1], task) if type(source) is ShuffleRead else None
+    return in_columns(rows_of_part(source, part, task), task) if columns is None else columns

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from itertools import count, islice
+from itertools import chain, count, islice
 from operator import length_hint
 from typing import Any
 
@@ -72,6 +72,11 @@ class ShuffleWrite(NamedTuple):
         return _committed(task, name, write)
 
 
+def are_pairs(rows: Sequence[Any]) -> bool:
+    """Whether all rows are exact tuples of two."""
+    return set(map(type, rows)) == {tuple} and set(map(len, rows)) == {2}
+
+
 def _committed(task: TaskRun, name: str, write: Callable[[FileSink], list[int]]) -> tuple[int, ...]:
     file = task.data.create(name)
     try:
@@ -84,10 +89,15 @@ def _committed(task: TaskRun, name: str, write: Callable[[FileSink], list[int]])
 
 
 class _Buckets:
-    """Rows on their way to reduce partitions: lists of rows, encoded as they fill, spilled when too many bytes."""
+    """Rows on their way to reduce partitions: encoded as they fill a batch, spilled when too many bytes.
+
+    While all rows are exact pairs, a bucket is keys and values by turns, and a frame holds a list of each (a tuple of
+    two lists, where other rows are a list of rows): they are written and read in half the time of a list of tuples.
+    """
 
     def __init__(self, partitions: int, task: TaskRun) -> None:
         self._task = task
+        self._pairs = uses("columns")
         self._rows: list[list[Any]] = [[] for _ in range(partitions)]
         self._frames: list[list[bytes]] = [[] for _ in range(partitions)]
         self._frame_bytes = 0
@@ -100,39 +110,56 @@ class _Buckets:
         size = 16
         while batch := list(islice(rows, size)):
             places = partitioner.assign([row[0] for row in batch])
-            for place, row in zip(places, batch, strict=True):
-                buckets[place].append(row)
+            if self._takes_pairs(batch):
+                for place, row in zip(places, batch, strict=True):
+                    buckets[place] += row
+            else:
+                for place, row in zip(places, batch, strict=True):
+                    buckets[place].append(row)
             size = self._settle(batch, window)
 
     def fill_single(self, rows: Iterator[Any]) -> None:
         """Place all rows in the only partition."""
         size = 16
         while batch := list(islice(rows, size)):
-            self._rows[0].extend(batch)
+            self._rows[0].extend(chain.from_iterable(batch) if self._takes_pairs(batch) else batch)
             size = self._settle(batch, self._task.batch_rows)
+
+    def _takes_pairs(self, batch: list[Any]) -> bool:
+        """Whether these rows go to the buckets as keys and values by turns."""
+        if self._pairs and not are_pairs(batch):
+            self._encode_all()
+            self._pairs = False
+        return self._pairs
 
     def _settle(self, batch: list[Any], window: int) -> int:
         """Encode and spill as needed after a batch; how many rows to take next."""
         added = estimate_list(batch, _BATCH_SAMPLES)
-        frame_rows = min(self._task.batch_rows, FRAME_TARGET_BYTES * len(batch) // added)
+        width = 2 if self._pairs else 1
+        frame_items = width * min(self._task.batch_rows, FRAME_TARGET_BYTES * len(batch) // added)
         for number, rows in enumerate(self._rows):
-            if rows and len(rows) >= frame_rows:
+            if rows and len(rows) >= frame_items:
                 self._encode(number)
         budget = self._task.memory_budget_bytes
-        if self._frame_bytes + sum(map(len, self._rows)) * added // len(batch) > budget:
-            for number in range(len(self._rows)):
-                self._encode(number)
+        if self._frame_bytes + sum(map(len, self._rows)) * added // (width * len(batch)) > budget:
+            self._encode_all()
             self._spill()
         return max(1, min(window, 4 * len(batch), budget // 4 * len(batch) // added))
 
+    def _encode_all(self) -> None:
+        for number in range(len(self._rows)):
+            self._encode(number)
+
     def _encode(self, number: int) -> None:
         rows = self._rows[number]
-        if not rows:
-            return
-        frame = encode_rows_inline(rows)
-        self._frames[number].append(frame)
-        self._frame_bytes += len(frame)
-        rows.clear()
+        if rows:
+            frame = encode_rows_inline(self._batch(rows))
+            self._frames[number].append(frame)
+            self._frame_bytes += len(frame)
+            rows.clear()
+
+    def _batch(self, rows: list[Any]) -> Any:
+        return (rows[::2], rows[1::2]) if self._pairs and rows else rows
 
     def _spill(self) -> None:
         from simspark.publib.blocks.segments import SegmentWriter
@@ -160,7 +187,7 @@ class _Buckets:
         for number, (frames, rows) in enumerate(zip(self._frames, self._rows, strict=True)):
             size = sum(file.append_frame(number, run.segment(number)) for run in runs)
             size += sum(file.append_frame(number, frame) for frame in frames)
-            sizes.append(size + file.append(number, rows))
+            sizes.append(size + file.append(number, self._batch(rows)))
         for run, path in zip(runs, self._spilled, strict=True):
             run.close()
             os.unlink(path)
