@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from simspark.driver.large_values import LargeValues
     from simspark.driver.local_modules import LocalModules
     from simspark.driver.shared_files import SharedFiles
+    from simspark.publib.template_client import TemplateClient
 
 ACTIVITIES_STOP_S = 5.0
 LEAST_CLUSTER_PARALLELISM = 2
@@ -54,7 +55,7 @@ KINDS = ("rdd", "shuffle", "stage", "job", "broadcast", "accumulator")
 class Application:
     """One application of a driver. Methods are for user threads."""
 
-    def __init__(self, master: MasterUrl, settings: DriverSettings, name: str) -> None:
+    def __init__(self, master: MasterUrl, settings: DriverSettings, name: str, template: TemplateClient | None) -> None:
         self.settings = settings
         optimizations.do_without(settings.optimizations_off)
         self._watchers: Watchers | None = None
@@ -81,24 +82,25 @@ class Application:
         self.status = StatusStore(settings.retained_jobs, settings.retained_stages, settings.driver_host or "localhost",
                                   int(settings.executor_memory_bytes * BUDGET_SHARE))
         try:
-            self._start(name)
+            self._start(name, template)
         except BaseException:
             self.directory.remove()
             raise
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, template: TemplateClient | None) -> None:
         if isinstance(self._master, LocalMaster):
-            self._start_local(self._master)
+            assert template is not None
+            self._start_local(self._master, template)
         else:
             self._start_cluster(self._master, name)
 
-    def _start_local(self, master: LocalMaster) -> None:
+    def _start_local(self, master: LocalMaster, template: TemplateClient) -> None:
         from simspark.driver.local import WORKER, LocalBackend
 
         cores = self._local_cores(master)
-        backend = LocalBackend(self.id, master.executors // cores, self.directory, 0, self._nonce_secret, cores)
-        backend.prepare()
-        import zmq  # while the template starts
+        executors = master.executors // cores
+        backend = LocalBackend(self.id, executors, self.directory, 0, self._nonce_secret, template, cores)
+        import zmq
 
         from simspark.publib.wire.envelope import local_identity
         from simspark.publib.wire.transport import Listener
@@ -116,7 +118,7 @@ class Application:
         backend.attach(self.engine.loop, self.engine, listener.endpoint)
         self.engine.start()
         self.parallelism = master.executors
-        self._offer = self._offered(cores, master.executors // cores * cores, 0)
+        self._offer = self._offered(cores, executors * cores, 0)
         self.results = ResultReader(self.engine.owner, None)
         self._close = [context.term]
 

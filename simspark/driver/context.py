@@ -6,33 +6,33 @@ import atexit
 import sys
 import threading
 from collections.abc import Sequence
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from simspark._version import __version__
-from simspark.driver.application import Application
 from simspark.driver.call_site import call_site
 from simspark.driver.conf import SparkConf, driver_settings, unknown_settings
-from simspark.driver.engine import Following, Prepared
 from simspark.driver.engine_choice import EngineChoice
 from simspark.driver.job_control import JobControl, ThreadProperties
 from simspark.driver.made_with import DEFAULT_SERIALIZER, MadeWith, check_arguments
-from simspark.driver.master_url import LocalClusterMaster, parse_master
-from simspark.driver.node import Node
-from simspark.driver.profiles import Profiles, profiled_program
+from simspark.driver.master_url import LocalClusterMaster, LocalMaster, MasterUrl, parse_master
+from simspark.driver.profiles import Profiles
 from simspark.driver.rdd.file_sources import FileSources
-from simspark.driver.rdd.hadoop import HadoopSources
+from simspark.driver.rdd.hadoop_sources import HadoopSources
 from simspark.driver.shipping import Shipping
-from simspark.driver.stages import Finish, compile_job
 from simspark.driver.user_errors import action
 from simspark.publib.errors import ConfigError, NotSerializable
-from simspark.publib.lineage.shared import Accumulator
-from simspark.publib.lineage.task import Sink
 from simspark.publib.profilers import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 from simspark.publib.serializers import Serializer
 
 if TYPE_CHECKING:
+    from simspark.driver.application import Application
+    from simspark.driver.conf import DriverSettings
+    from simspark.driver.engine import Following, Prepared
+    from simspark.driver.node import Node
+    from simspark.driver.stages import Finish
+    from simspark.publib.lineage.shared import Accumulator
+    from simspark.publib.lineage.task import Sink
     from simspark.publib.resource_profiles import ResourceInformation
 
 DEFAULT_MASTER = "local[*]"
@@ -82,7 +82,7 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
                 self._conf.setIfMissing("spark.executor.memory", f"{master_url.memory_mib}m")
             settings = driver_settings(self._conf)
             self._thread_properties = ThreadProperties()
-            self._application = Application(master_url, settings, settings.app_name)
+            self._application = _application(master_url, settings)
             self._checkpoints.clean = settings.clean_checkpoints
             self._conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", self.startTime)
             self._made_at = call_site()
@@ -269,6 +269,8 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
 
     def prepare_node(self, node: Node, sink: Sink, operation: str) -> Prepared:
         """See driver.engine."""
+        from simspark.driver.stages import compile_job
+
         application = self._running()
         compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation,
                                finish=self._finish(), pickle=application.pickle)
@@ -291,6 +293,10 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         collector = self.profiler_collector
         if collector is None or not self._application.settings.profile:
             return None
+        from functools import partial
+
+        from simspark.driver.profiles import profiled_program
+
         return partial(profiled_program, collector, self)
 
     def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
@@ -325,6 +331,24 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
 
 
 SimContext = SparkContext
+
+
+def _application(master: MasterUrl, settings: DriverSettings) -> Application:
+    """What the context runs on. The template starts first, and imports while this process does."""
+    template = None
+    try:
+        if isinstance(master, LocalMaster):
+            from simspark.publib.template_client import TemplateClient
+
+            template = TemplateClient()
+            template.start(None)
+        from simspark.driver.application import Application
+
+        return Application(master, settings, settings.app_name, template)
+    except BaseException:
+        if template is not None:
+            template.close()
+        raise
 
 
 def _effective_conf(conf: SparkConf | None, master: str | None, name: str | None,

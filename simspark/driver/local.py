@@ -19,17 +19,18 @@ STILLBORN_LIMIT = 5
 
 
 class LocalBackend:
-    """A fixed number of executors, forked from this machine's template."""
+    """A fixed number of executors, forked from this machine's template, which was started before all else."""
 
     def __init__(self, application: str, executors: int, directory: AppDirectory, memory_bytes: int,
-                 nonce_secret: bytes, cores: int = 1) -> None:
+                 nonce_secret: bytes, template: TemplateClient, cores: int = 1) -> None:
         self._application = application
         self._executors = executors
         self._cores = cores
         self._directory = directory
         self._memory_bytes = memory_bytes
         self._nonce_secret = nonce_secret
-        self._template = TemplateClient()
+        self._template = template
+        template.own(directory.path)
         self._news: ExecutorNews | None = None
         self._loop: Loop | None = None
         self._fd = -1
@@ -38,10 +39,6 @@ class LocalBackend:
         self._alive: set[str] = set()
         self._stillborn = 0
         self._stopping = False
-
-    def prepare(self) -> None:
-        """Start the template, which gets ready while the driver goes on importing."""
-        self._template.start(self._directory.path)
 
     def attach(self, loop: Loop, news: ExecutorNews, endpoint: str) -> None:
         """Start the executors; they will say hello at the endpoint."""

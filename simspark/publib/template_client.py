@@ -166,7 +166,7 @@ class TemplateClient:
         self._processes: dict[str, int] = {}
 
     def start(self, run_directory: str | None) -> None:
-        """Start the template; it removes ``run_directory``, if given, when it ends."""
+        """Start the template; it removes ``run_directory``, if given, when it ends: see ``own``."""
         read_fd, child_writes = os.pipe()
         child_reads, write_fd = os.pipe()
         self._stderr_fd, child_stderr = os.pipe()
@@ -178,7 +178,11 @@ class TemplateClient:
         os.set_blocking(self._stderr_fd, False)
         self._channel = Channel(read_fd, write_fd)
         if run_directory:
-            self._channel.send(OWN, run_directory)
+            self.own(run_directory)
+
+    def own(self, run_directory: str) -> None:
+        """Let the template remove a directory when it ends."""
+        self._open_channel().send(OWN, run_directory)
 
     def fileno(self) -> int:
         """The descriptor to poll for reading; on_readable() is due when it is readable."""
@@ -272,10 +276,12 @@ def _spawn(reads: int, writes: int, stderr: int) -> int:
 
 
 def _roots() -> list[str]:
-    """Where this process found simspark, first, and what it stands on; the template may not."""
-    others = (getattr(sys.modules.get(name), "__file__", None) for name in ("zmq", "msgpack", "cloudpickle"))
+    """Where this process finds simspark, first, and what it stands on; the template may not. Imports none of it."""
+    from importlib.util import find_spec
+
+    specs = map(find_spec, ("zmq", "msgpack", "cloudpickle"))
     packages = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
-    packages += [os.path.dirname(os.path.abspath(file)) for file in others if file]
+    packages += [os.path.dirname(os.path.abspath(spec.origin)) for spec in specs if spec and spec.origin]
     return list(dict.fromkeys(os.path.dirname(package) for package in packages))
 
 

@@ -21,7 +21,7 @@ from simspark.driver.job_control import JobControl, ThreadProperties
 from simspark.driver.needs import check_wanted
 from simspark.driver.node import Node
 from simspark.driver.rdd.file_sources import FileSources
-from simspark.driver.rdd.hadoop import HadoopSources
+from simspark.driver.rdd.hadoop_sources import HadoopSources
 from simspark.driver.scheduling import StageSpec
 from simspark.driver.shared_files import SharedFiles
 from simspark.driver.shipping import Shipping

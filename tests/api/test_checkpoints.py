@@ -12,7 +12,8 @@ import pytest
 
 from simspark import RDD, SparkConf, SparkContext, StorageLevel
 from simspark.driver.node import Node
-from simspark.driver.rdd.hadoop import HadoopFormats, HadoopSources
+from simspark.driver.rdd.hadoop import HadoopFormats
+from simspark.driver.rdd.hadoop_sources import HadoopSources
 from simspark.driver.stages import compile_job
 from simspark.publib.errors import FetchFailed, NeedsSpark, StorageFault, UserError
 from simspark.publib.lineage.sinks import Collect, ResultSink

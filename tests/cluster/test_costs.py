@@ -39,6 +39,19 @@ if __name__ == "__main__":
         print(json.dumps([driver, executor, [before, *counts, collections(0)]]))
 """
 
+WHEN_THE_TEMPLATE_STARTS = """
+import os, sys
+before = set(sys.modules)
+
+def spawn(*given, **named):
+    print(*sorted(set(sys.modules) - before), flush=True)
+    os._exit(0)
+
+os.posix_spawn = spawn
+from simspark import SparkContext
+SparkContext("local[2]", "costs")
+"""
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
@@ -62,6 +75,16 @@ def stood_on():
 def test_a_first_job_loads_nothing_heavy(told, stood_on, side):
     loaded = set(told[0] if side == "driver" else told[1])
     assert not (loaded - stood_on) & HEAVY - KNOWN[side]
+
+
+def test_the_template_starts_before_the_driver_loads_what_runs_jobs():
+    loaded = set(printed_by("-c", WHEN_THE_TEMPLATE_STARTS).split())
+    later = {
+        "cloudpickle", "zmq", "simspark.driver.application", "simspark.driver.core", "simspark.driver.node",
+        "simspark.driver.rdd.core", "simspark.driver.service", "simspark.driver.stages", "simspark.publib.service",
+    }  # fmt: skip
+    assert not loaded & later
+    assert len([module for module in loaded if module.startswith("simspark")]) <= 40
 
 
 def test_an_executor_loads_nothing_of_driver_master_or_commands(told):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from simspark.driver.checkpointing import Checkpoints
 from simspark.driver.rdd.sources import Sources
 from simspark.driver.user_errors import action
 from simspark.publib.errors import StorageFault
+
+if TYPE_CHECKING:
+    from simspark.driver.checkpointing import Checkpoints
 
 
 class CheckpointDirectories(Sources):
@@ -42,6 +45,8 @@ class CheckpointDirectories(Sources):
 
     @cached_property
     def _checkpoints(self) -> Checkpoints:
+        from simspark.driver.checkpointing import Checkpoints
+
         return Checkpoints(self)
 
 

@@ -6,13 +6,11 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simspark.driver.call_site import call_site
-from simspark.driver.node import DataNode
 from simspark.driver.rdd.checkpoint_directories import CheckpointDirectories
-from simspark.driver.rdd.core import RDD
 from simspark.driver.user_errors import action
 
 if TYPE_CHECKING:
+    from simspark.driver.rdd.core import RDD
     from simspark.publib.lineage.task import Source
 
 Path = str | os.PathLike[str]
@@ -137,7 +135,7 @@ class FileSources(CheckpointDirectories):
 
     def _files(self, operation: str, source: Source, splits: Sequence[Any], name: Paths | None = None) -> RDD[Any]:
         """An RDD of files; it has the name of its path, as in Spark."""
-        node = DataNode(self.next_id("rdd"), operation, call_site(), source, splits)
+        made = self._made(operation, source, splits, self.next_id("rdd"))
         if isinstance(name, (str, os.PathLike)):
-            node.name = os.fspath(name)
-        return RDD(node, self)
+            made._node.name = os.fspath(name)
+        return made

@@ -1,19 +1,14 @@
-"""What needs Hadoop's classes, or Spark SQL's, and so Spark itself: every call says how to have it."""
+"""What an RDD needs Hadoop's classes for, or Spark SQL's, and so Spark itself: every call says how to have it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from simspark.driver.rdd.hadoop_sources import Settings, needs_spark
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
-from simspark.publib.errors import NeedsSpark
-
-if TYPE_CHECKING:
-    from simspark.driver.rdd.core import RDD
 
 T = TypeVar("T", covariant=True)
-
-Settings = dict[str, str] | None
 
 
 class HadoopFormats(Handle[T]):
@@ -28,7 +23,7 @@ class HadoopFormats(Handle[T]):
         Traceback (most recent call last):
         simspark.publib.errors.NeedsSpark: saveAsHadoopDataset() needs Apache Spark. ...
         """
-        raise _needs_spark("saveAsHadoopDataset", "saveAsPickleFile(path) or saveAsTextFile(path)")
+        raise needs_spark("saveAsHadoopDataset", "saveAsPickleFile(path) or saveAsTextFile(path)")
 
     @action
     def saveAsHadoopFile(self, path: str, outputFormatClass: str, keyClass: str | None = None,
@@ -41,7 +36,7 @@ class HadoopFormats(Handle[T]):
         Traceback (most recent call last):
         simspark.publib.errors.NeedsSpark: saveAsHadoopFile() needs Apache Spark. ...
         """
-        raise _needs_spark("saveAsHadoopFile", "saveAsPickleFile(path) or saveAsTextFile(path)")
+        raise needs_spark("saveAsHadoopFile", "saveAsPickleFile(path) or saveAsTextFile(path)")
 
     @action
     def saveAsNewAPIHadoopDataset(self, conf: dict[str, str], keyConverter: str | None = None,
@@ -52,7 +47,7 @@ class HadoopFormats(Handle[T]):
         Traceback (most recent call last):
         simspark.publib.errors.NeedsSpark: saveAsNewAPIHadoopDataset() needs Apache Spark. ...
         """
-        raise _needs_spark("saveAsNewAPIHadoopDataset", "saveAsPickleFile(path) or saveAsTextFile(path)")
+        raise needs_spark("saveAsNewAPIHadoopDataset", "saveAsPickleFile(path) or saveAsTextFile(path)")
 
     @action
     def saveAsNewAPIHadoopFile(self, path: str, outputFormatClass: str, keyClass: str | None = None,
@@ -64,7 +59,7 @@ class HadoopFormats(Handle[T]):
         Traceback (most recent call last):
         simspark.publib.errors.NeedsSpark: saveAsNewAPIHadoopFile() needs Apache Spark. ...
         """
-        raise _needs_spark("saveAsNewAPIHadoopFile", "saveAsPickleFile(path) or saveAsTextFile(path)")
+        raise needs_spark("saveAsNewAPIHadoopFile", "saveAsPickleFile(path) or saveAsTextFile(path)")
 
     @action
     def saveAsSequenceFile(self, path: str, compressionCodecClass: str | None = None) -> None:
@@ -74,7 +69,7 @@ class HadoopFormats(Handle[T]):
         Traceback (most recent call last):
         simspark.publib.errors.NeedsSpark: saveAsSequenceFile() needs Apache Spark. ...
         """
-        raise _needs_spark("saveAsSequenceFile", "saveAsPickleFile(path)")
+        raise needs_spark("saveAsSequenceFile", "saveAsPickleFile(path)")
 
     @action
     def toDF(self, schema: Any = None, sampleRatio: float | None = None) -> Any:
@@ -84,75 +79,4 @@ class HadoopFormats(Handle[T]):
         Traceback (most recent call last):
         simspark.publib.errors.NeedsSpark: toDF() needs Apache Spark. ...
         """
-        raise _needs_spark("toDF", "tuples in RDDs")
-
-
-class HadoopSources:
-    """Input formats that only Spark can read. Each raises NeedsSpark."""
-
-    @action
-    def sequenceFile(self, path: str, keyClass: str | None = None, valueClass: str | None = None,
-                     keyConverter: str | None = None, valueConverter: str | None = None,
-                     minSplits: int | None = None, batchSize: int = 0) -> RDD[Any]:
-        """Read pairs of a Hadoop sequence file.
-
-        >>> sc.sequenceFile("in")
-        Traceback (most recent call last):
-        simspark.publib.errors.NeedsSpark: sequenceFile() needs Apache Spark. ...
-        """
-        raise _needs_spark("sequenceFile", "pickleFile(path), of rows that saveAsPickleFile saved")
-
-    @action
-    def hadoopFile(self, path: str, inputFormatClass: str, keyClass: str, valueClass: str,
-                   keyConverter: str | None = None, valueConverter: str | None = None,
-                   conf: Settings = None, batchSize: int = 0) -> RDD[Any]:
-        """Read pairs by a Hadoop input format of the old API.
-
-        >>> sc.hadoopFile("in", "org.apache.hadoop.mapred.TextInputFormat", "K", "V")
-        Traceback (most recent call last):
-        simspark.publib.errors.NeedsSpark: hadoopFile() needs Apache Spark. ...
-        """
-        raise _needs_spark("hadoopFile", "textFile(path), binaryRecords(path, length) or pickleFile(path)")
-
-    @action
-    def hadoopRDD(self, inputFormatClass: str, keyClass: str, valueClass: str,
-                  keyConverter: str | None = None, valueConverter: str | None = None, conf: Settings = None,
-                  batchSize: int = 0) -> RDD[Any]:
-        """Read pairs as ``conf`` tells a Hadoop input format of the old API.
-
-        >>> sc.hadoopRDD("org.apache.hadoop.mapred.TextInputFormat", "K", "V")
-        Traceback (most recent call last):
-        simspark.publib.errors.NeedsSpark: hadoopRDD() needs Apache Spark. ...
-        """
-        raise _needs_spark("hadoopRDD", "textFile(path), binaryRecords(path, length) or pickleFile(path)")
-
-    @action
-    def newAPIHadoopFile(self, path: str, inputFormatClass: str, keyClass: str, valueClass: str,
-                         keyConverter: str | None = None, valueConverter: str | None = None,
-                         conf: Settings = None, batchSize: int = 0) -> RDD[Any]:
-        """Read pairs by a Hadoop input format of the new API.
-
-        >>> sc.newAPIHadoopFile("in", "some.InputFormat", "K", "V")
-        Traceback (most recent call last):
-        simspark.publib.errors.NeedsSpark: newAPIHadoopFile() needs Apache Spark. ...
-        """
-        raise _needs_spark("newAPIHadoopFile", "textFile(path), binaryRecords(path, length) or pickleFile(path)")
-
-    @action
-    def newAPIHadoopRDD(self, inputFormatClass: str, keyClass: str, valueClass: str,
-                        keyConverter: str | None = None, valueConverter: str | None = None,
-                        conf: Settings = None, batchSize: int = 0) -> RDD[Any]:
-        """Read pairs as ``conf`` tells a Hadoop input format of the new API.
-
-        >>> sc.newAPIHadoopRDD("some.InputFormat", "K", "V")
-        Traceback (most recent call last):
-        simspark.publib.errors.NeedsSpark: newAPIHadoopRDD() needs Apache Spark. ...
-        """
-        raise _needs_spark("newAPIHadoopRDD", "textFile(path), binaryRecords(path, length) or pickleFile(path)")
-
-
-def _needs_spark(method: str, instead: str) -> NeedsSpark:
-    return NeedsSpark(
-        f'{method}() needs Apache Spark. Run this program there as it is: pip install "simspark[spark]" and '
-        f'SparkContext("spark://host:7077"). simspark itself has {instead}. (SS106)'
-    )
+        raise needs_spark("toDF", "tuples in RDDs")

@@ -6,21 +6,20 @@ import builtins
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from simspark.driver.call_site import call_site
-from simspark.driver.engine import Following, Prepared
 from simspark.driver.lifeline import Lifeline
-from simspark.driver.node import DataNode, Node
-from simspark.driver.rdd.core import RDD
-from simspark.driver.rdd.narrow import union_node
 from simspark.driver.user_errors import action
 from simspark.publib.errors import NotSerializable, SimsparkError
-from simspark.publib.lineage.shared import Accumulator, AccumulatorParam, Broadcast, accumulator_param_for
-from simspark.publib.lineage.sinks import ResultSink
-from simspark.publib.lineage.sources import RangeSource, SliceSource
-from simspark.publib.lineage.task import FileRef, SegmentRef, Sink
 from simspark.publib.optimizations import uses
+
+if TYPE_CHECKING:
+    from simspark.driver.engine import Following, Prepared
+    from simspark.driver.node import Node
+    from simspark.driver.rdd.core import RDD
+    from simspark.publib.lineage.shared import Accumulator, AccumulatorParam, Broadcast
+    from simspark.publib.lineage.task import Sink, Source
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -126,12 +125,14 @@ class Sources:
         return self._slices([rows[start:stop] for start, stop in cuts], "parallelize")
 
     def _slices(self, slices: Sequence[Sequence[T]], operation: str) -> RDD[T]:
+        from simspark.publib.lineage.sources import SliceSource
+        from simspark.publib.lineage.task import FileRef, SegmentRef
+
         number = self.next_id("rdd")
         name = f"data-{number}"
         self.put_data(name, slices)
         splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(len(slices))]
-        data = Lifeline(self.forget, "data", number)
-        return RDD(DataNode(number, operation, call_site(), SliceSource(), splits, (), data), self)
+        return self._made(operation, SliceSource(), splits, number, Lifeline(self.forget, "data", number))
 
     def range(self, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None) -> RDD[int]:
         """Make an RDD of numbers from ``start`` to below ``end``, or from 0 to below ``start``.
@@ -146,13 +147,23 @@ class Sources:
         return self._numbers(numbers, count, "range")
 
     def _numbers(self, numbers: Sequence[int], count: int, operation: str) -> RDD[int]:
+        from simspark.publib.lineage.sources import RangeSource
+
         size = len(numbers)
         cuts = [part * size // count for part in builtins.range(count + 1)]
         parts = [cast(builtins.range, numbers[start:stop]) for start, stop in pairwise(cuts)]
         if not uses("ranges"):
             return self._slices([list(part) for part in parts], operation)
         splits = [(part.start, part.stop, part.step) for part in parts]
-        return RDD(DataNode(self.next_id("rdd"), operation, call_site(), RangeSource(), splits), self)
+        return self._made(operation, RangeSource(), splits, self.next_id("rdd"))
+
+    def _made(self, operation: str, source: Source, splits: Sequence[Any], number: int,
+              data: Lifeline | None = None) -> RDD[Any]:
+        """An RDD that stands on no other. What RDDs are is imported here, by the first of them."""
+        from simspark.driver.node import DataNode
+        from simspark.driver.rdd.core import RDD
+
+        return RDD(DataNode(number, operation, call_site(), source, splits, (), data), self)
 
     def emptyRDD(self) -> RDD[Any]:
         """Make an RDD without partitions.
@@ -160,7 +171,9 @@ class Sources:
         >>> sc.emptyRDD().isEmpty()
         True
         """
-        return RDD(DataNode(self.next_id("rdd"), "emptyRDD", call_site(), SliceSource(), []), self)
+        from simspark.publib.lineage.sources import SliceSource
+
+        return self._made("emptyRDD", SliceSource(), [], self.next_id("rdd"))
 
     def union(self, rdds: Sequence[RDD[T]]) -> RDD[T]:
         """Make an RDD of all rows of several, in their order. It has no partitioner, whatever theirs are.
@@ -170,6 +183,9 @@ class Sources:
         """
         if not rdds:
             raise ValueError("Cannot make the union of no RDDs. Use emptyRDD() for an empty one.")
+        from simspark.driver.rdd.core import RDD
+        from simspark.driver.rdd.narrow import union_node
+
         node = union_node([rdd._node for rdd in rdds], self.next_id("rdd"))
         node.partitioner = None
         return RDD(node, self)
@@ -181,6 +197,9 @@ class Sources:
         >>> sc.parallelize(["a", "b"]).map(lambda key: table.value.get(key)).collect()
         [1, None]
         """
+        from simspark.driver.rdd.core import RDD
+        from simspark.publib.lineage.shared import Broadcast
+
         if isinstance(value, (RDD, Sources)):
             raise NotSerializable(
                 "Cannot broadcast an RDD or a context: collect() the RDD and broadcast the result. (SS102)"
@@ -204,6 +223,8 @@ class Sources:
         >>> seen.value
         6
         """
+        from simspark.publib.lineage.shared import Accumulator, accumulator_param_for
+
         param = accumulator_param_for(value) if accum_param is None else accum_param
         made = Accumulator(self.next_id("accumulator"), value, param)
         self.add_accumulator(made)
@@ -220,6 +241,7 @@ class Sources:
         [1, 9]
         """
         from simspark.publib.lineage.result_functions import Called
+        from simspark.publib.lineage.sinks import ResultSink
 
         sink = ResultSink(cast(Any, Called(partitionFunc)), "runJob", str(call_site()))
         wanted = list(builtins.range(rdd.getNumPartitions()) if partitions is None else partitions)
