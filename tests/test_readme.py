@@ -110,3 +110,14 @@ def test_every_flag_and_verb_shown_exists():
                 command = command.commands[word]
             elif word.startswith("--"):
                 assert any(word in parameter.opts for parameter in command.params), f"{program} {words}"
+
+
+def test_where_the_time_goes_is_drawn_as_it_stands_there(newcomer):
+    (command,) = commands("Where the time goes")
+    done = newcomer(command)
+    assert (done.returncode, done.stdout) == (0, f"{SUM}\n"), done.stderr
+    assert done.stderr.startswith("profile.svg: ")
+    (program,) = (text for text in fenced("python") if "profile.sample" in text)
+    done = newcomer(f"cat > asks.py <<X\n{program}\nX\n'{sys.executable}' asks.py")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert newcomer("grep -c 'the time of asks.py went' slow.svg").stdout == "2\n"

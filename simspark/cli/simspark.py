@@ -19,6 +19,7 @@ def group() -> None:
     \b
     simspark demo                          a cluster, two programs, and nothing left behind
     simspark submit program.py 1000        run a program on the cluster
+    simspark profile program.py            where its time goes, as a flame graph
     simspark status                        workers, applications, queue
     simspark keys issue --role worker      a token for another machine
     simspark config show                   each setting and where it came from
@@ -48,6 +49,36 @@ def submit(*, master_url: str | None, program: str, arguments: tuple[str, ...]) 
     environment = {**os.environ, "SIMSPARK_MASTER": master_url or _cluster_url()}
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, program, *arguments], environment)
+
+
+@group.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-o", "--out", default="profile.svg", show_default=True, help="File for it: .svg or .folded.")
+@click.option("--rate", default=100.0, show_default=True, type=click.FloatRange(1, 1000), help="Looks a second.")
+@click.option("--folded", is_flag=True, help="Write the stacks as text, too, for other tools.")
+@click.option("--engine", is_flag=True, help="Show all frames of simspark's own.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when it is done.")
+@click.argument("program")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def profile(*, out: str, rate: float, folded: bool, engine: bool, quiet: bool, program: str,
+            arguments: tuple[str, ...]) -> int:
+    """Run PROGRAM with its ARGUMENTS and draw a flame graph of its tasks and its driver.
+
+    \b
+    simspark profile program.py 1000
+    simspark profile --out slow.svg --folded program.py
+
+    The program runs as with python, on the master that it names, and its exit code is this command's. Open the
+    picture in a browser: width is time, a click zooms in.
+    """  # noqa: D301 - \b is click's mark for a block that keeps its lines
+    from simspark.cli.profile import Wanted, run_profiled
+
+    if not os.path.isfile(program):
+        raise click.UsageError(f"No such program: {program}")
+    if not out.endswith((".svg", ".folded")):
+        raise click.UsageError(f"--out is {out}, but must end in .svg or .folded.")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(out))):
+        raise click.UsageError(f"There is no directory for {out}.")
+    return run_profiled((program, *arguments), Wanted(out, rate, folded, engine, quiet))
 
 
 @group.command()

@@ -43,6 +43,7 @@ from simspark.publib.wire.messages import ExecutorSettings, Owner
 if TYPE_CHECKING:
     from simspark.driver.large_values import LargeValues
     from simspark.driver.local_modules import LocalModules
+    from simspark.driver.sample_collector import SampleCollector
     from simspark.driver.shared_files import SharedFiles
     from simspark.publib.template_client import TemplateClient
 
@@ -64,6 +65,7 @@ class Application:
         self.stopped = False
         self._master = master
         self._clock = SystemClock()
+        self._sampling = _sampling(settings, name, self._clock)
         self.start_time_s = self._clock.wall()
         self._lock = threading.Lock()
         self.id = f"local-{int(self.start_time_s * 1000)}-{os.getpid()}"
@@ -85,6 +87,8 @@ class Application:
             self._start(name, template)
         except BaseException:
             self.directory.remove()
+            if self._sampling is not None:
+                self._sampling.end()
             raise
 
     def _start(self, name: str, template: TemplateClient | None) -> None:
@@ -183,6 +187,8 @@ class Application:
                         self._nonce_secret, self.files.remove)
         self._watchers = Watchers(engine.loop, self._clock, self.settings, self.id, engine.waiting_text)
         engine.sinks += [self.status.handle, self._watchers.handle]
+        if self._sampling is not None:
+            self._sampling.attach(engine)
         return engine
 
     def _executor_settings(self, worker: str) -> ExecutorSettings:
@@ -195,8 +201,7 @@ class Application:
             memory_budget_bytes=int(settings.executor_memory_bytes * BUDGET_SHARE / settings.executor_cores),
             batch_rows=settings.batch_rows,
             inline_result_bytes=settings.inline_result_bytes,
-            properties={"spark.simspark.errors.showValues": str(settings.show_values).lower(),
-                        optimizations.SETTING: ",".join(settings.optimizations_off)},
+            properties=_task_properties(settings),
             owner=owner,
         )
 
@@ -308,6 +313,8 @@ class Application:
         self.activities.end(ACTIVITIES_STOP_S)
         if self._watchers is not None:
             self._watchers.close()
+        if self._sampling is not None:
+            self._sampling.write(self.id)
         for close in self._close:
             close()
         self.directory.remove()
@@ -320,6 +327,23 @@ def scratch_root(local_dir: str) -> str:
     from simspark.publib.config import surroundings
 
     return surroundings().temporary
+
+
+def _sampling(settings: DriverSettings, name: str, clock: SystemClock) -> SampleCollector | None:
+    if not settings.profile_sample_hz:
+        return None
+    from simspark.driver.sample_collector import SampleCollector
+
+    return SampleCollector(name, settings.profile_sample_hz, settings.profile_out, clock)
+
+
+def _task_properties(settings: DriverSettings) -> dict[str, str]:
+    """What executors know of the settings."""
+    properties = {"spark.simspark.errors.showValues": str(settings.show_values).lower(),
+                  optimizations.SETTING: ",".join(settings.optimizations_off)}
+    if settings.profile_sample_hz:
+        properties["spark.simspark.profile.sample"] = str(settings.profile_sample_hz)
+    return properties
 
 
 def _nothing() -> None:

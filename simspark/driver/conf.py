@@ -20,10 +20,13 @@ ENVIRONMENT = {
     "SIMSPARK_MASTER": "spark.master",
     "SIMSPARK_LOCAL_DIR": "spark.local.dir",
     "SIMSPARK_PROGRESS": "spark.simspark.progress",
+    "SIMSPARK_PROFILE_SAMPLE": "spark.simspark.profile.sample",
+    "SIMSPARK_PROFILE_OUT": "spark.simspark.profile.out",
 }
 """Variables that a new SparkConf reads, and the settings that they give."""
 
 EXECUTOR_ENV = "spark.executorEnv."
+MOST_SAMPLES_HZ = 1000
 
 # Prefixes of what Spark knows and what has nothing to set here: kept without a word.
 _SPARK_ONLY = (
@@ -83,6 +86,8 @@ class DriverSettings(NamedTuple):
     profile: bool
     profile_dump: str
     profile_memory: bool
+    profile_sample_hz: float
+    profile_out: str
     auto_broadcast_bytes: int
     optimizations_off: frozenset[str]
     event_log: bool
@@ -148,6 +153,12 @@ def _factor(text: str) -> float:
     return float(text)
 
 
+def _rate(text: str) -> float:
+    if not 0 <= float(text) <= MOST_SAMPLES_HZ:
+        raise ValueError(text)
+    return float(text)
+
+
 def _cpus(text: str) -> str:
     if not 1e-9 <= float(text) <= 0x7FFFFFFF:
         raise ValueError(text)
@@ -167,6 +178,7 @@ _SIZE = _Kind(_size, 'a size such as "512m" or "2g"')
 _TIME = _Kind(_time, 'a time such as "500ms", "30s" or "2m"')
 _FLAG = _Kind(_flag, "true or false")
 _CPUS = _Kind(_cpus, "a number of cores, above 0")
+_RATE = _Kind(_rate, "a number of times a second, at most 1000")
 _FACTOR = _Kind(_factor, "a number above 0")
 _OPTIMIZATIONS = _Kind(names_in, f"some of {', '.join(NAMES)}")
 _LABELS = _Kind(_labels, "KEY=VALUE, several with commas")
@@ -237,6 +249,10 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
      "Directory for the profiles at the end of the program; they are printed if empty."),
     ("spark.python.profile.memory", "profile_memory", _FLAG, "false",
      "Make the memory profiler ready; as in Spark, it is not for RDDs."),
+    ("spark.simspark.profile.sample", "profile_sample_hz", _RATE, "0",
+     "How often a second to look where tasks and the driver are, for a flame graph; 0: never. 100 is a good rate."),
+    ("spark.simspark.profile.out", "profile_out", _TEXT, "profile.svg",
+     "File for it when the context stops: .svg, .folded (text) or .json (all); {app} stands for the application's id."),
     ("spark.simspark.autoBroadcast", "auto_broadcast_bytes", _SIZE, "1m",
      "Values of this size that functions captured travel once to each machine, as broadcasts do; 0: never."),
     ("spark.simspark.optimizations.off", "optimizations_off", _OPTIMIZATIONS, "",

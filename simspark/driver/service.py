@@ -42,6 +42,7 @@ class Engine:
         self.core = core
         self.jobs = JobTable()
         self.sinks: list[Callable[[Any], None]] = []
+        self.take_samples: Callable[[str, messages.TaskSamples], None] = lambda *_: None
         self._clock = clock
         self._backend = backend
         self._updates = updates
@@ -249,6 +250,8 @@ class Engine:
                 self.step(scheduling.BlocksDropped(executor, blocks))
             case messages.ProgramMissing(digest, _):
                 self._dispatcher.program_missing(executor, digest)
+            case messages.TaskSamples():
+                self.take_samples(executor, message)
 
     def _leave(self, executor: str, cause: str) -> None:
         if self._expected.pop(executor, None) is None:

@@ -18,6 +18,7 @@ from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ClusterError
 from simspark.spark_engine import rdd  # noqa: F401 (its classes adopt what PySpark makes)
 from simspark.spark_engine.bundle import ModulesBesideScript, write_bundle, write_package
+from simspark.spark_engine.door import warn_unsampled
 from simspark.spark_engine.edge import Edge, Named, Values
 from simspark.spark_engine.properties import local_properties, replace_local_properties
 from simspark.spark_engine.values import to_spark
@@ -54,6 +55,7 @@ class SparkEngineContext(PySparkContext, Edge):
     def __init__(self, url: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         given = {**dict(zip(PARAMETERS, arguments, strict=False)), **named}
         conf = spark_conf(given.pop("conf", None), url, named_app=given.get("appName") is not None)
+        warn_unsampled(conf.get("spark.simspark.profile.sample"))
         given = {name: to_spark(value) for name, value in given.items() if value is not None and name != "master"}
         self._made_at = call_site()
         self._activities = Activities(SystemClock())

@@ -37,6 +37,17 @@ def open_session(options: Mapping[str, Any]) -> Any:
     return session(options)
 
 
+def warn_unsampled(rate: str | None) -> None:
+    """Say that a sampling profile, at this rate, is simspark's own; ``rate`` is None where none is asked for."""
+    if rate is None or rate.strip() in {"", "0"}:
+        return
+    import warnings
+
+    text = ("Apache Spark runs this program, so simspark draws no flame graph of it. Spark has a profiler of its own: "
+            'conf.set("spark.python.profile", True), then sc.show_profiles()')
+    warnings.warn(text, UserWarning, stacklevel=2)
+
+
 def check(url: str) -> None:
     """Raise the error that says what is missing, if something is."""
     _require_pyspark()

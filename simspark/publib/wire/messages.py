@@ -408,6 +408,16 @@ class ProgramMissing(NamedTuple):
     tasks: tuple[int, ...]
 
 
+class TaskSamples(NamedTuple):
+    """Where tasks were when they were looked at: (stage, times, positions in ``frames``, the outermost first).
+
+    A frame is (file, function, the function's first line, line, "user" or "library" or "engine").
+    """
+
+    frames: tuple[tuple[str, str, int, int, str], ...]
+    stacks: tuple[tuple[int, int, tuple[int, ...]], ...]
+
+
 # ── driver to executor ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -568,6 +578,7 @@ REGISTRY: dict[int, type] = {
     90: StatusQuery, 91: StatusReport,
     100: SharedFiles,
     110: BarrierAsk, 111: BarrierAnswer,
+    120: TaskSamples,
 }  # fmt: skip
 
 HELLOS = frozenset({RegisterWorker, RegisterApplication, WorkerHello, ExecutorHello, BlockClientHello, StatusQuery})

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from simspark.publib import failpoints
 from simspark.publib.blocks.segments import encode_batch
@@ -42,6 +42,7 @@ from simspark.worker.executor.interrupts import Interrupts, TaskCancelled
 
 PROGRAMS_KEPT = 64
 SHOW_VALUES = "spark.simspark.errors.showValues"
+SAMPLE = "spark.simspark.profile.sample"
 DISK_FAULTS = frozenset({errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT})
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
@@ -51,6 +52,14 @@ class Work(NamedTuple):
 
     launch: LaunchTasks
     task: TaskLaunch
+
+
+class Runs(Protocol):
+    """A Runner, or what watches one."""
+
+    def run(self, work: Work) -> TaskReport:
+        """See Runner."""
+        ...
 
 
 class Terminated(BaseException):

@@ -38,7 +38,7 @@ from simspark.worker.executor.env import Environment
 from simspark.worker.executor.interrupts import Interrupts
 from simspark.worker.executor.memory import ExecutorCache
 from simspark.worker.executor.outbox import Outbox
-from simspark.worker.executor.runner import Programs, Runner, Terminated, Work
+from simspark.worker.executor.runner import SAMPLE, Programs, Runner, Runs, Terminated, Work
 from simspark.worker.executor.shared_files import SharedCopies
 
 TERMINATED = 128 + signal.SIGTERM
@@ -66,12 +66,12 @@ class Executor:
         self._interrupts = Interrupts()
         self._cache = ExecutorCache(self._environment, self._post_dropped, self._open_data)
         self._shared = SharedCopies(self._environment, self._fetcher)
-        self._runner = Runner(
+        self._runner: Runs = Runner(
             self._environment, self._programs, self._cache, self._open_data, self._interrupts, self._clock,
             self._shared.bring, self._ask,
         )  # fmt: skip
         self._handlers: dict[type, Callable[[Any], None]] = {
-            messages.ExecutorSettings: self._environment.take_settings,
+            messages.ExecutorSettings: self._handle_settings,
             messages.Owners: lambda message: self._environment.take_owners(message.owners),
             messages.MapOutputs: self._environment.take_map_outputs,
             messages.CachedPartitions: lambda message: self._environment.take_cached(message.blocks),
@@ -169,6 +169,17 @@ class Executor:
             case machine.PeerLost(_, reason):
                 _say(f"the driver is gone: {reason}")
                 self._leave(1)
+
+    def _handle_settings(self, message: messages.ExecutorSettings) -> None:
+        self._environment.take_settings(message)
+        rate = message.properties.get(SAMPLE)
+        if rate:
+            from simspark.worker.executor.sampling import sampled
+
+            self._runner = sampled(self._runner, float(rate), self._clock, self._post, self._queue.empty)
+
+    def _post(self, message: messages.TaskSamples) -> None:
+        self._loop.post(lambda: self._dialer.send(message))
 
     def _handle_program(self, message: messages.StageProgram) -> None:
         if message.program:

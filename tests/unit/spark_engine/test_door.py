@@ -94,3 +94,10 @@ def test_one_master_of_several_is_enough(monkeypatch):
 
     monkeypatch.setattr("socket.create_connection", second)
     door.check("spark://a:1,b:2")
+
+
+def test_on_spark_a_flame_graph_is_said_not_to_come_and_where_sparks_own_profiler_is():
+    with pytest.warns(UserWarning, match=r'Spark has a profiler of its own: conf.set\("spark.python.profile", True\)'):
+        door.warn_unsampled("100")
+    for off in (None, "", "0"):
+        door.warn_unsampled(off)

@@ -1,0 +1,157 @@
+"""What threads do, seen from a thread that looks at them a hundred times a second, as counts of stacks.
+
+A look that comes late counts for all those that were due: a function of C that holds the interpreter for a second is
+seen once, at its end, and counts as often as Python that ran as long. Looks are due at fixed times, also while nobody
+was watched, so work that is shorter than the time between two of them is seen as often as its share deserves.
+
+The watched threads pay for a look with the interpreter's lock, for up to a hundred microseconds. What was seen goes to
+``send`` every second, when it has become much, and whenever ``flush`` asks; so its size is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import CodeType, FrameType
+
+from simspark.publib.clock import Clock
+from simspark.publib.wire.messages import TaskSamples
+
+SEND_EVERY_S = 1.0
+MOST_STACKS = 400
+MOST_FRAMES = 1500
+DEEPEST = 128
+DEEPEST_WALK = 2000
+LONGEST_TEXT_BYTES = 200
+USER, LIBRARY, ENGINE = "user", "library", "engine"
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_EXAMPLES = os.path.join(_PACKAGE, "examples") + os.sep
+_STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+Line = tuple[str, str, int, int]
+"""Where a frame is: file, function, the function's first line, line."""
+
+
+class StackSampler:
+    """Watches threads that have said ``begin`` until they say ``end``.
+
+    Stacks are seen from the function on that ``outermost`` called; ``waits`` tells moments that do not count.
+    """
+
+    def __init__(self, rate_hz: float, clock: Clock, send: Callable[[TaskSamples], None],
+                 outermost: CodeType | None = None, waits: Callable[[FrameType], bool] = lambda _: False,
+                 stacks: Callable[[], dict[int, FrameType]] = sys._current_frames) -> None:
+        self._period_s = 1 / rate_hz
+        self._clock = clock
+        self._send = send
+        self._outermost = outermost
+        self._waits = waits
+        self._stacks = stacks
+        self._watched: dict[int, tuple[int, float]] = {}
+        self._busy = threading.Event()
+        self._over = False
+        self._lock = threading.Lock()
+        self._lines: dict[Line, int] = {}
+        self._seen: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._due = self._sent = clock.now()
+
+    def start(self) -> None:
+        """Look from now on, in a thread of its own."""
+        threading.Thread(target=self._run, name="simspark-sampler", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more, and send what there is."""
+        self._over = True
+        self._busy.set()
+        self.flush()
+
+    def begin(self, stage: int) -> None:
+        """The calling thread works for this stage from now on."""
+        self._watched[threading.get_ident()] = (stage, self._clock.now())
+        if not self._busy.is_set():
+            self._busy.set()
+
+    def end(self) -> None:
+        """The calling thread's work is done."""
+        self._watched.pop(threading.get_ident(), None)
+
+    def flush(self) -> None:
+        """Send what was seen and not sent yet. Any thread."""
+        with self._lock:
+            lines, self._lines = self._lines, {}
+            seen, self._seen = self._seen, {}
+            self._sent = self._clock.now()
+        if seen:
+            self._send(_message(lines, seen))
+
+    def look(self, now: float) -> None:
+        """See where the watched threads are, if that is due."""
+        if now < self._due:
+            return
+        first = self._due
+        times = int((now - first) / self._period_s) + 1
+        self._due = first + times * self._period_s
+        frames = self._stacks()
+        with self._lock:
+            for thread, (stage, since) in list(self._watched.items()):
+                frame = frames.get(thread)
+                late = -int((first - since) // self._period_s) if since > first else 0
+                if frame is not None and late < times and not self._waits(frame):
+                    self._count(stage, frame, times - late)
+            much = len(self._seen) >= MOST_STACKS or len(self._lines) >= MOST_FRAMES
+        if much or now - self._sent >= SEND_EVERY_S:
+            self.flush()
+
+    def _count(self, stage: int, frame: FrameType | None, times: int) -> None:
+        stack: list[Line] = []
+        while frame is not None and len(stack) < DEEPEST_WALK:
+            code = frame.f_code
+            if code is self._outermost:
+                break
+            stack.append((code.co_filename, code.co_qualname, code.co_firstlineno, frame.f_lineno or 0))
+            frame = frame.f_back
+        if len(self._seen) >= MOST_STACKS or len(self._lines) >= MOST_FRAMES:
+            stack = []  # many threads at once: this one only counts
+        number, lines = self._lines.setdefault, self._lines
+        seen = (stage, tuple([number(line, len(lines)) for line in stack[: -DEEPEST - 1 : -1]]))
+        self._seen[seen] = self._seen.get(seen, 0) + times
+
+    def _run(self) -> None:
+        while not self._over:
+            if not self._watched:
+                self._busy.clear()
+                if not self._watched:  # a thread that began just before the event was cleared is here already
+                    self._busy.wait()
+                self._pass_over(self._clock.now())
+            time.sleep(max(0.0, self._due - self._clock.now()))
+            self.look(self._clock.now())
+
+    def _pass_over(self, now: float) -> None:
+        """What was due while nobody was watched is not made up for."""
+        if now > self._due:
+            self._due += (int((now - self._due) / self._period_s) + 1) * self._period_s
+
+
+def _message(lines: dict[Line, int], seen: dict[tuple[int, tuple[int, ...]], int]) -> TaskSamples:
+    kinds = {file: kind_of(file) for file, _, _, _ in lines}
+    frames = tuple((_short(file), _short(function), first, line, kinds[file]) for file, function, first, line in lines)
+    return TaskSamples(frames, tuple((stage, times, stack) for (stage, stack), times in seen.items()))
+
+
+def _short(text: str) -> str:
+    """The end of a text, which names most, so long that messages stay bounded, and nothing that UTF-8 lacks."""
+    return text.encode(errors="replace")[-LONGEST_TEXT_BYTES:].decode(errors="ignore")
+
+
+def kind_of(file: str) -> str:
+    """Whose code is in a file: the user's, a library's or the engine's."""
+    if file.startswith(_PACKAGE) and not file.startswith(_EXAMPLES):
+        return ENGINE
+    if file.startswith(("<frozen", _STANDARD)) or any(part in file for part in _INSTALLED):
+        return LIBRARY
+    return USER

@@ -1,0 +1,41 @@
+"""Samples of this executor's tasks, where the driver asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simspark.publib.clock import Clock
+from simspark.publib.stack_sampler import StackSampler
+from simspark.publib.wire.messages import TaskReport, TaskSamples
+from simspark.worker.executor.runner import Runs, Work
+
+
+class SampledRunner:
+    """A runner whose task threads are watched.
+
+    What was seen leaves before the report of the task with which nothing waits any more: when a job is over, the driver
+    has it all. Of an executor that dies, at most the last second is lost.
+    """
+
+    def __init__(self, runner: Runs, sampler: StackSampler, is_idle: Callable[[], bool]) -> None:
+        self._runner = runner
+        self._sampler = sampler
+        self._is_idle = is_idle
+
+    def run(self, work: Work) -> TaskReport:
+        """See Runner."""
+        self._sampler.begin(work.launch.stage)
+        try:
+            return self._runner.run(work)
+        finally:
+            self._sampler.end()
+            if self._is_idle():
+                self._sampler.flush()
+
+
+def sampled(runner: Runs, rate_hz: float, clock: Clock, send: Callable[[TaskSamples], None],
+            is_idle: Callable[[], bool]) -> SampledRunner:
+    """The runner, watched from now on."""
+    sampler = StackSampler(rate_hz, clock, send, SampledRunner.run.__code__)
+    sampler.start()
+    return SampledRunner(runner, sampler, is_idle)
