@@ -127,12 +127,25 @@ class StartedAction:
         """Wait for the job; raise when it has no result."""
         running = self._running
         try:
+            if not running.spec.stages[-1].gang:  # its tasks may all begin anew
+                self._read_early(running)
             self._wait()
         finally:
             self._application.updates.apply()
         assert running.ended is not None
         if running.ended.outcome != "succeeded":
+            self._values = {}
             raise self._error(running)
+
+    def _read_early(self, running: RunningJob) -> None:
+        """Read large results while other tasks run. What goes wrong with one is found again when the job has ended."""
+        try:
+            for partition in running.in_files():
+                self._values[partition] = self._application.results.read(running.results[partition])
+        except KeyboardInterrupt:
+            raise self.interrupted() from None
+        except BaseException:
+            return
 
     def _wait(self, timeout_s: float = -1) -> bool:
         """Wait for the job; Ctrl-C cancels it."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 
 from simspark.driver.scheduling import JobEnded, JobSpec
 from simspark.publib.named_tuple import NamedTuple
@@ -38,7 +39,7 @@ class Accepted(NamedTuple):
 class RunningJob:
     """The state of one job that a thread waits for."""
 
-    __slots__ = ("_done", "codes", "ended", "properties", "results", "spec")
+    __slots__ = ("_done", "_in_files", "codes", "ended", "properties", "results", "spec")
 
     def __init__(self, spec: JobSpec, codes: dict[int, StageCode], properties: dict[str, str]) -> None:
         self.spec = spec
@@ -48,12 +49,25 @@ class RunningJob:
         self.ended: JobEnded | None = None
         self._done = threading.Lock()
         self._done.acquire()
+        self._in_files: SimpleQueue[int | None] = SimpleQueue()
+
+    def take(self, partition: int, accepted: Accepted) -> None:
+        """Called by the loop: a partition's result was accepted."""
+        self.results[partition] = accepted
+        if accepted.report.name:
+            self._in_files.put(partition)
 
     def finish(self, ended: JobEnded) -> None:
         """Called once, by the loop: nothing more will come."""
         if self.ended is None:
             self.ended = ended
             self._done.release()
+            self._in_files.put(None)
+
+    def in_files(self) -> Iterator[int]:
+        """The partitions whose results are in files, as they come, until the job ends. Blocks; Ctrl-C interrupts it."""
+        yield from iter(self._in_files.get, None)
+        self._in_files.put(None)
 
     def wait(self, timeout_s: float = -1) -> bool:
         """Wait for the end; False when the time is up. Ctrl-C interrupts it."""
@@ -96,7 +110,7 @@ class JobTable:
         """A partition's result was accepted."""
         running = self._jobs.get(job)
         if running is not None:
-            running.results[partition] = accepted
+            running.take(partition, accepted)
 
     def end(self, ended: JobEnded) -> RunningJob | None:
         """A job is over; its waiter goes on."""

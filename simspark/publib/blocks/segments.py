@@ -11,8 +11,11 @@ where a mapping would be a SIGBUS.
     index    for each segment, where it ends (u64)
     trailer  number of segments (u64), crc32 of index and number (u32), END_MAGIC (4 bytes)
     frame    FRAME_MAGIC (4 bytes), crc32 of all that follows (u32), length of the frame (u64), length of the
-             pickle (u64), number of buffers (u64), their lengths (u64 each), the pickle, the buffers; all at
-             multiples of 8 bytes
+             pickle (u64), number of buffers (u32), bytes before the pickle (u32), lengths of the buffers (u64
+             each), so many bytes, the pickle, the buffers; frames and buffers at multiples of 8 bytes
+
+The bytes before a pickle are there so that the first large value inside of it is at a multiple of 8, too: systems
+write what is not aligned with the page cache at two thirds of the speed.
 
 Large buffers (numpy arrays, PickleBuffer) stay outside the pickle and are seen again in place, without a copy: they
 keep the mapping alive as long as they live. The mapping is private, so a task may change an array that it read
@@ -48,7 +51,7 @@ PIECE_BYTES = 4 << 20
 FRAME_OF_PICKLE_BYTES = 192 << 10
 """More than a pickler writes at once, unless it is the content of one value."""
 
-_HEAD = struct.Struct("<4sIQQQ")
+_HEAD = struct.Struct("<4sIQQII")
 _TRAILER = struct.Struct("<QI4s")
 _CHECKED_FROM = 8
 _NO_PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
@@ -125,13 +128,15 @@ def _size_fields(size: int) -> tuple[bytes, ...]:
 
 def _framed(pickled: list[bytes | memoryview], buffers: list[memoryview]) -> list[bytes | memoryview]:
     pickled_bytes = sum(map(len, pickled))
-    parts: list[bytes | memoryview] = [b"", *pickled, _NO_PADDING[pickled_bytes & 7]]
+    lead = _NO_PADDING[len(pickled[0]) & 7] if len(pickled) > 1 else b""
+    parts: list[bytes | memoryview] = [b"", lead, *pickled, _NO_PADDING[(len(lead) + pickled_bytes) & 7]]
     if buffers:
         sizes = [raw.nbytes for raw in buffers]
         parts.insert(1, struct.pack(f"<{len(sizes)}Q", *sizes))
         for raw in buffers:
             parts += (raw, _NO_PADDING[len(raw) & 7])
-    rest = _HEAD.pack(FRAME_MAGIC, 0, _HEAD.size + sum(map(len, parts)), pickled_bytes, len(buffers))[_CHECKED_FROM:]
+    length = _HEAD.size + sum(map(len, parts))
+    rest = _HEAD.pack(FRAME_MAGIC, 0, length, pickled_bytes, len(buffers), len(lead))[_CHECKED_FROM:]
     check = zlib.crc32(rest)
     for part in parts:
         check = zlib.crc32(part, check)
@@ -156,7 +161,7 @@ def decode_batches(raw: memoryview | bytes | bytearray, name: str = "") -> Itera
 def _frame_length(view: memoryview, name: str) -> int:
     if len(view) < _HEAD.size:
         raise CorruptBlock(f"{name or 'data'}: {len(view)} stray bytes where a frame should be")
-    magic, check, length, _, _ = _HEAD.unpack_from(view)
+    magic, check, length, _, _, _ = _HEAD.unpack_from(view)
     if magic != FRAME_MAGIC or not _HEAD.size <= length <= len(view):
         raise CorruptBlock(f"{name or 'data'}: no frame where one should be")
     if zlib.crc32(view[_CHECKED_FROM:length]) != check:
@@ -165,11 +170,11 @@ def _frame_length(view: memoryview, name: str) -> int:
 
 
 def _decode_frame(frame: memoryview, name: str) -> Any:
-    _, _, _, pickled, count = _HEAD.unpack_from(frame)
-    if _HEAD.size + 8 * count + pickled > len(frame):
+    _, _, _, pickled, count, lead = _HEAD.unpack_from(frame)
+    start = _HEAD.size + 8 * count + lead
+    if start + pickled > len(frame):
         raise CorruptBlock(f"{name or 'data'}: a frame's parts do not fit in it")
     sizes = struct.unpack_from(f"<{count}Q", frame, _HEAD.size)
-    start = _HEAD.size + 8 * count
     body = frame[start : start + pickled]
     if not sizes:
         return payload.load(body)

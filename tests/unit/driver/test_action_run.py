@@ -126,17 +126,86 @@ def test_a_cancelled_action_cancels_the_job_that_makes_lost_results_anew():
     assert [spec.rerun for spec in application.specs] == [0, 1]
 
 
-@pytest.mark.parametrize("wait", [StartedAction.wait, lambda started: started.wait_partially(9)], ids=["all", "some"])
-def test_ctrl_c_cancels_the_job_and_says_how_far_it_was(monkeypatch: pytest.MonkeyPatch, wait: Any):
+@pytest.mark.parametrize(("wait", "waits_in"), [
+    (StartedAction.wait, "in_files"), (StartedAction.wait, "wait"), (lambda started: started.wait_partially(9), "wait"),
+], ids=["all", "all, after what is read early", "some"])  # fmt: skip
+def test_ctrl_c_cancels_the_job_and_says_how_far_it_was(monkeypatch: pytest.MonkeyPatch, wait: Any, waits_in: str):
     application = FakeApplication(["w1"])
     started = application.start()
-    waited = RunningJob.wait
+    waited = getattr(RunningJob, waits_in)
 
     def interrupted_once(job: RunningJob, timeout_s: float = -1) -> bool:
-        monkeypatch.setattr(RunningJob, "wait", waited)
+        monkeypatch.setattr(RunningJob, waits_in, waited)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RunningJob, "wait", interrupted_once)
+    if waits_in == "wait":
+        monkeypatch.setattr(RunningJob, "in_files", lambda job: iter(()))
+    monkeypatch.setattr(RunningJob, waits_in, interrupted_once)
     with pytest.raises(KeyboardInterrupt, match="job 0 cancelled: 1 of 2 tasks were done"):
         wait(started)
     assert application.jobs[0].ended == JobEnded(0, "cancelled", text="interrupted")
+
+
+class Taking(FakeApplication):
+    """One whose results come as the loop gives them, in files or in messages. ``told`` says what was done with them.
+
+    Accumulators are updated when the job has ended: what is read before that is read early.
+    """
+
+    def __init__(self, keepers: list[str], lost: set[str] | None = None, *, named: bool = True, gang: bool = False,
+                 ended: JobEnded | None = None) -> None:
+        super().__init__(keepers, lost)
+        self.updates = SimpleNamespace(apply=lambda: self.told.append("ended"))
+        self.told: list[str] = []
+        self._named = named
+        self._gang = gang
+        self._ended = ended
+
+    def submit(self, job: RunningJob) -> None:
+        self.jobs.append(job)
+        for part in job.spec.partitions:
+            job.take(part, Accepted(next(self._keepers), report(part, name=f"result-{part}" if self._named else "")))
+        job.finish(self._ended or JobEnded(job.spec.job, "succeeded"))
+
+    def _read(self, accepted: Accepted) -> str:
+        self.told.append(accepted.worker)
+        return super()._read(accepted)
+
+    def start(self) -> StartedAction:
+        def make(partitions: tuple[int, ...], rerun: int) -> RunningJob:
+            stage = result_stage(2)._replace(gang=self._gang)
+            return RunningJob(JobSpec(len(self.jobs), (stage,), partitions, rerun=rerun), {}, {})
+
+        return StartedAction(self, make, SimpleNamespace(operations={}), (0, 1))  # type: ignore[arg-type]
+
+
+def test_large_results_are_read_while_other_tasks_run():
+    application = Taking(["w1", "w2"])
+    assert application.run() == ["result-0 of w1", "result-1 of w2"]
+    assert application.told == ["w1", "w2", "ended"]
+
+
+def test_small_results_are_read_when_the_job_has_ended():
+    application = Taking(["w1", "w2"], named=False)
+    application.run()
+    assert application.told == ["ended", "w1", "w2"]
+
+
+def test_results_of_a_gang_are_read_when_it_has_ended_since_all_may_begin_anew():
+    application = Taking(["w1", "w2"], gang=True)
+    application.run()
+    assert application.told == ["ended", "w1", "w2"]
+
+
+def test_a_large_result_that_cannot_be_read_early_is_made_again_like_any_other():
+    application = Taking(["w1", "w2", "w3"], {"w1"})
+    assert application.run() == ["result-0 of w3", "result-1 of w2"]
+    assert application.told == ["w1", "ended", "w1", "w2", "w3", "ended"]
+
+
+def test_what_was_read_early_is_not_kept_when_the_job_fails():
+    application = Taking(["w1", "w2"], ended=JobEnded(0, "cancelled", text="nobody wants it"))
+    started = application.start()
+    with pytest.raises(JobCancelled):
+        started.wait()
+    assert started._values == {}

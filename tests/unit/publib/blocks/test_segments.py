@@ -220,3 +220,11 @@ def test_large_content_is_not_searched_for_names(content: object, monkeypatch: p
 def test_large_bytes_are_parts_of_a_frame_themselves() -> None:
     large = b"x" * 100_000
     assert any(part is large for part in segments.encode_batch([("key", large)]))
+
+
+@pytest.mark.parametrize("before", ["", "a", "key of seven"])
+def test_a_large_value_begins_at_a_multiple_of_eight_in_its_file(before: str) -> None:
+    parts = segments.encode_batch([(before, b"x" * 100_000)])
+    large = next(index for index, part in enumerate(parts) if len(part) == 100_000)
+    assert sum(map(len, parts[:large])) % 8 == 0
+    assert sum(map(len, parts)) % 8 == 0
