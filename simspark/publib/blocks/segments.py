@@ -48,6 +48,7 @@ OUT_OF_BAND_FROM_BYTES = 4 << 10
 WRITE_BUFFER_BYTES = 256 << 10
 FRAME_TARGET_BYTES = 4 << 20
 PIECE_BYTES = 4 << 20
+WINDOW_BYTES = 1 << 20
 FRAME_OF_PICKLE_BYTES = 192 << 10
 """More than a pickler writes at once, unless it is the content of one value."""
 
@@ -167,6 +168,18 @@ def _frame_length(view: memoryview, name: str) -> int:
     if zlib.crc32(view[_CHECKED_FROM:length]) != check:
         raise CorruptBlock(f"{name or 'data'}: a frame of {length} bytes does not match its checksum")
     return int(length)
+
+
+def _whole_frames(view: memoryview) -> int:
+    """How many bytes from the start of ``view`` are whole frames, as far as their lengths say."""
+    end = 0
+    while _HEAD.size <= (length := _first_length(view[end:])) <= len(view) - end:
+        end += length
+    return end
+
+
+def _first_length(view: memoryview) -> int:
+    return int(_HEAD.unpack_from(view)[2]) if len(view) >= _HEAD.size else 0
 
 
 def _decode_frame(frame: memoryview, name: str) -> Any:
@@ -321,6 +334,28 @@ class SegmentFile:
         """The frames of one segment; empty if nothing was written to it."""
         start, length = self.extent(index)
         return self._view(start, start + length)
+
+    def batches(self, index: int) -> Iterator[list[Any]]:
+        """The batches of one segment, verified and unpickled as they are asked for.
+
+        No more of the segment is read or mapped at once than WINDOW_BYTES, or the largest of its frames.
+        """
+        start, length = self.extent(index)
+        stop = start + length
+        while start < stop:
+            view = self._view(start, min(stop, start + WINDOW_BYTES))
+            whole = _whole_frames(view)
+            if not whole:
+                view = self._view(start, min(stop, start + max(WINDOW_BYTES, _first_length(view))))
+                whole = len(view)
+            yield from decode_batches(view[:whole], self._path)
+            start += whole
+
+    def pieces(self, index: int) -> Iterator[memoryview]:
+        """The bytes of one segment, at most WINDOW_BYTES at a time: to be copied."""
+        start, length = self.extent(index)
+        for at in range(start, start + length, WINDOW_BYTES):
+            yield self._view(at, min(start + length, at + WINDOW_BYTES))
 
     def extent(self, index: int) -> tuple[int, int]:
         """Where a segment is in the file: offset and length in bytes."""

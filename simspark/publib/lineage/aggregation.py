@@ -21,6 +21,7 @@ from itertools import chain, islice
 from operator import add
 from typing import Any
 
+from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.spill import (
     SAMPLES,
     BucketRuns,
@@ -139,6 +140,7 @@ class _Combiner:
     def __init__(self, create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
                  merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> None:
         self._budget_bytes = task.memory_budget_bytes
+        self._share = Share(task.budget)
         self._merge = merge
         self._merge_combiners = merge_combiners
         self._lists = merge in {append_value, extend_list}
@@ -167,11 +169,13 @@ class _Combiner:
     def held_bytes(self, seen: int) -> int:
         """What counts against the budget: the groups, or rows without a place four times and the groups half."""
         if self._full:
-            return max(4 * estimate_list(self._pending), estimate_groups(self._groups) // 2)
+            groups = estimate_groups(self._groups)
+            others = self._share.count(groups) - groups
+            return max(4 * estimate_list(self._pending) + others, groups // 2)
         if not self._lists:
-            return estimate_groups(self._groups)
+            return self._share.count(estimate_groups(self._groups))
         count = seen if self._merge is append_value else sum(map(len, self._groups.values()))
-        return estimate_lists(self._groups, count)
+        return self._share.count(estimate_lists(self._groups, count))
 
     def spill(self) -> None:
         """Make room."""
@@ -194,13 +198,14 @@ class _Combiner:
         if self._runs:
             self._runs.spill(self._groups.items())
             self._groups.clear()
+            self._share.count(0)
             return self._runs.merged()
         if self._pending or self._homeless:
             self._homeless.spill(self._pending)
             self._pending.clear()
-            return chain(self._groups.items(), self._homeless.merged())
+            return self._share.until_read(chain(self._groups.items(), self._homeless.merged()))
         fold_nans(self._groups, self._merge_combiners)
-        return iter(self._groups.items())
+        return self._share.until_read(iter(self._groups.items()))
 
 
 def _combine(rows: Iterator[tuple[Any, Any]], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],

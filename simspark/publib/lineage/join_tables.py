@@ -18,6 +18,7 @@ from operator import is_not
 from typing import Any
 
 from simspark.publib.lineage.aggregation import extend_list, fold_nans
+from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, BucketRuns, estimate_groups, estimate_list, estimate_lists
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.optimizations import uses
@@ -97,11 +98,13 @@ class Tables:
         self._tables = [Table() for _ in range(count)]
         self._runs = BucketRuns(task, _own_lists, _extend_all)
         self._budget_bytes = task.memory_budget_bytes
+        self._share = Share(task.budget)
         before = 0
         for table, parent in zip(self._tables, parents, strict=True):
             before = self._fill(table, parent, before)
         if self._runs:
             self._spill()
+            self._share.count(0)
         else:
             self._fold_nans()
 
@@ -113,7 +116,7 @@ class Tables:
             seen += len(keys)
             if seen < due:
                 continue
-            size = before + table.held_bytes()
+            size = self._share.count(before + table.held_bytes())
             if size > self._budget_bytes:
                 self._spill()
                 before, seen, due = 0, 0, FIRST_WINDOW_ROWS
@@ -153,20 +156,20 @@ class Tables:
     def grouped(self) -> Iterator[tuple[Sequence[Any], list[list[Values]]]]:
         """Keys, and for each parent the values of each of them, some keys at a time."""
         if self._runs:
-            for groups in chunks(self._runs.merged()):
+            for groups in chunks(self._runs.merged(), FIRST_WINDOW_ROWS):
                 yield [key for key, _ in groups], [[lists[i] for _, lists in groups] for i in range(len(self._tables))]
             return
         for keys in chunks(self._keys(True)):
             yield keys, [table.values_of(keys, _EMPTY) for table in self._tables]
+        self._share.count(0)
 
     def joined(self, how: str) -> Iterator[Iterator[Any]]:
         """Rows (key, (left value, right value)) of two parents, in parts; ``how`` is as in JoinRead."""
         if self._runs:
             return (zip(repeat(key), product(*_sides(how, *lists))) for key, lists in self._runs.merged())
         left, right = self._tables
-        if left.unique and right.unique:
-            return _paired(left.groups, right.groups, how)
-        return self._joined_lists(how)
+        unique = left.unique and right.unique
+        return self._share.until_read(_paired(left.groups, right.groups, how) if unique else self._joined_lists(how))
 
     def _joined_lists(self, how: str) -> Iterator[Iterator[Any]]:
         left, right = self._tables
@@ -201,10 +204,10 @@ def _paired(left: dict[Any, Any], right: dict[Any, Any], how: str) -> Iterator[I
             yield zip(keys, zip(repeat(None), map(right.__getitem__, keys), strict=False), strict=True)
 
 
-def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
+def chunks(rows: Iterable[Any], size: int = ROWS_AT_ONCE) -> Iterator[list[Any]]:
     """The same in lists."""
     rows = iter(rows)
-    while chunk := list(islice(rows, ROWS_AT_ONCE)):
+    while chunk := list(islice(rows, size)):
         yield chunk
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, write_rows
 from simspark.publib.lineage.aggregation import Aggregator
+from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
-from simspark.publib.lineage.sorting import Ordering, cut_at_bounds
+from simspark.publib.lineage.sorting import Ordering, SortedRows
 from simspark.publib.lineage.spill import estimate_list
 from simspark.publib.lineage.steps import Map, apply_steps
 from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
@@ -48,9 +49,7 @@ class ShuffleWrite(NamedTuple):
         name = f"shuffle-{self.shuffle}-{task.partition}-{task.task_id}"
         if self.ordering is not None and self.ordering.fits(self.partitioner) and uses("cuts"):
             ordered = self.ordering.sort(rows, task)
-            if ordered.held is not None:
-                return MapDone(name, self._write_cut(ordered.held, self.ordering, name, task))
-            rows = iter(ordered)
+            return MapDone(name, _committed(task, name, lambda file: self._write_cut(ordered, file, task)))
         buckets = _Buckets(self.num_partitions, task)
         if self.num_partitions == 1:
             buckets.fill_single(rows)
@@ -58,18 +57,13 @@ class ShuffleWrite(NamedTuple):
             buckets.fill(rows, self.partitioner)
         return MapDone(name, _committed(task, name, buckets.write_to))
 
-    def _write_cut(self, rows: list[Any], ordering: Ordering, name: str, task: TaskRun) -> tuple[int, ...]:
+    def _write_cut(self, ordered: SortedRows, file: FileSink, task: TaskRun) -> list[int]:
         assert isinstance(self.partitioner, RangePartitioner)
-        ends = cut_at_bounds(rows, ordering.row_key(), self.partitioner)
-        starts = [0, *ends[:-1]]
-
-        def write(file: FileSink) -> list[int]:
-            return [
-                write_rows(file, number, iter(rows[start:stop]), task.batch_rows)
-                for number, (start, stop) in enumerate(zip(starts, ends, strict=True))
-            ]
-
-        return _committed(task, name, write)
+        sizes = [0] * self.num_partitions
+        for number, rows in ordered.cut(self.partitioner):
+            sizes[number] = write_rows(file, number, rows, task.batch_rows)
+        file.append(self.num_partitions - 1, [])
+        return sizes
 
 
 def are_pairs(rows: Sequence[Any]) -> bool:
@@ -98,6 +92,7 @@ class _Buckets:
     def __init__(self, partitions: int, task: TaskRun) -> None:
         self._task = task
         self._pairs = uses("columns")
+        self._share = Share(task.budget)
         self._rows: list[list[Any]] = [[] for _ in range(partitions)]
         self._frames: list[list[bytes]] = [[] for _ in range(partitions)]
         self._frame_bytes = 0
@@ -141,7 +136,8 @@ class _Buckets:
             if rows and len(rows) >= frame_items:
                 self._encode(number)
         budget = self._task.memory_budget_bytes
-        if self._frame_bytes + sum(map(len, self._rows)) * added // (width * len(batch)) > budget:
+        held = self._frame_bytes + sum(map(len, self._rows)) * added // (width * len(batch))
+        if self._share.count(held) > budget:
             self._encode_all()
             self._spill()
         return max(1, min(window, 4 * len(batch), budget // 4 * len(batch) // added))
@@ -185,7 +181,7 @@ class _Buckets:
         runs = [SegmentFile(path) for path in self._spilled]
         sizes = []
         for number, (frames, rows) in enumerate(zip(self._frames, self._rows, strict=True)):
-            size = sum(file.append_frame(number, run.segment(number)) for run in runs)
+            size = sum(file.append_frame(number, piece) for run in runs for piece in run.pieces(number))
             size += sum(file.append_frame(number, frame) for frame in frames)
             sizes.append(size + file.append(number, self._batch(rows)))
         for run, path in zip(runs, self._spilled, strict=True):

@@ -6,15 +6,19 @@ numbers) raise the TypeError that Python raises; NaN has no place in an order, a
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
+from simspark.publib.lineage.budget import Share
+from simspark.publib.lineage.merging import end_of, merge_blocks
 from simspark.publib.lineage.partitioner import RangePartitioner
 from simspark.publib.lineage.spill import Run, estimate_list, windows
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
+
+FAN_IN = 32
 
 
 class Ordering(NamedTuple):
@@ -43,35 +47,60 @@ class Ordering(NamedTuple):
 
 
 class SortedRows:
-    """The rows of a partition in order: ``held`` is the list of all of them if they fitted, or else None."""
+    """The rows of a partition in order, as sorted lists: one with all of them if they fitted, or merged from runs."""
 
     def __init__(self, rows: Iterator[Any], ordering: Ordering, task: TaskRun) -> None:
         self._key = ordering.row_key()
         self._reverse = not ordering.ascending
+        self._task = task
+        self._share = Share(task.budget)
         self._kept: list[Any] = []
-        self._runs: list[Run] = []
-
-        def spill() -> None:
-            self._kept.sort(key=self._key, reverse=self._reverse)
-            self._runs.append(Run(task).write([iter(self._kept)]))
-            self._kept.clear()
-
-        for window in windows(rows, task.memory_budget_bytes, lambda _: estimate_list(self._kept), spill):
+        self._runs: list[tuple[int, Run]] = []
+        for window in windows(rows, task.memory_budget_bytes, self._held_bytes, self._spill):
             self._kept.extend(window)
         self._kept.sort(key=self._key, reverse=self._reverse)
 
-    @property
-    def held(self) -> list[Any] | None:
-        """The rows as a list, or None if they were spilled."""
-        return None if self._runs else self._kept
+    def _held_bytes(self, _: int) -> int:
+        return self._share.count(estimate_list(self._kept))
+
+    def _spill(self) -> None:
+        self._kept.sort(key=self._key, reverse=self._reverse)
+        self._add_run(0, [self._kept])
+        self._kept.clear()
+
+    def _add_run(self, level: int, blocks: Iterable[list[Any]]) -> None:
+        """Keep a run; FAN_IN neighbours of one level become one of the next, so that never many are merged at once."""
+        self._runs.append((level, Run(self._task).write([chain.from_iterable(blocks)])))
+        last = self._runs[-FAN_IN:]
+        if len(last) == FAN_IN and last[0][0] == level:
+            del self._runs[-FAN_IN:]
+            self._add_run(level + 1, self._merged(run.batches() for _, run in last))
+            for _, run in last:
+                run.remove()
+
+    def _merged(self, runs: Iterable[Iterable[list[Any]]]) -> Iterator[list[Any]]:
+        return merge_blocks(runs, self._key, self._reverse)
+
+    def blocks(self) -> Iterator[list[Any]]:
+        """The rows as sorted lists that follow one another."""
+        if not self._runs:
+            return iter([self._kept])
+        return self._merged(chain((run.batches() for _, run in self._runs), [[self._kept]]))
 
     def __iter__(self) -> Iterator[Any]:
-        if not self._runs:
-            return iter(self._kept)
-        from heapq import merge
+        rows = chain.from_iterable(self.blocks()) if self._runs else iter(self._kept)
+        return self._share.until_read(rows)
 
-        runs = [run.read() for run in self._runs]
-        return merge(*runs, self._kept, key=self._key, reverse=self._reverse)
+    def cut(self, partitioner: RangePartitioner) -> Iterator[tuple[int, Iterator[Any]]]:
+        """(partition, its rows) for each that has rows, in order; to be read one after another."""
+        pieces = (
+            (number, block[start:stop])
+            for block in self.blocks()
+            for number, (start, stop) in enumerate(pairwise([0, *cut_at_bounds(block, self._key, partitioner)]))
+            if start < stop
+        )
+        for number, parts in groupby(pieces, itemgetter(0)):
+            yield number, chain.from_iterable(rows for _, rows in parts)
 
 
 def cut_at_bounds(rows: list[Any], key: Callable[[Any], Any], partitioner: RangePartitioner) -> list[int]:
@@ -80,14 +109,10 @@ def cut_at_bounds(rows: list[Any], key: Callable[[Any], Any], partitioner: Range
     ``key`` gives what the bounds are compared with.
     """
     if partitioner.ascending:
-        ends = [bisect_right(rows, bound, key=key) for bound in partitioner.bounds]
+        ends = [end_of(bound, rows, key, False, with_equal=True) for bound in partitioner.bounds]
         ends += [len(rows)] * (partitioner.num_partitions - len(ends))
         return ends
     # Partition n-1-i begins where keys are no longer above bounds[i-1].
-    ends = [_first_not_above(bound, rows, key) for bound in reversed(partitioner.bounds)]
+    ends = [end_of(bound, rows, key, True, with_equal=False) for bound in reversed(partitioner.bounds)]
     lead = partitioner.num_partitions - 1 - len(partitioner.bounds)
     return [0] * lead + ends + [len(rows)]
-
-
-def _first_not_above(bound: Any, rows: list[Any], key: Callable[[Any], Any]) -> int:
-    return bisect_left(range(len(rows)), 1, key=lambda at: 0 if bound < key(rows[at]) else 1)

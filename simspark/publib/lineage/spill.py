@@ -8,22 +8,30 @@ their keys were first seen, whether all of them were in memory or none.
 Groups are spilled in runs. A run is a segment file of buckets (by the hash of the key) of (ordinal, key, content),
 where ordinals count what was ever spilled, in its order. Merging takes one bucket at a time through all runs, so
 that only a bucket's groups are in memory, and writes it with the ordinal at which each key first occurred; at the
-end the buckets, each ascending, are merged by ordinal.
+end the buckets, each ascending, are merged by ordinal. The keys of a partition have much of their hashes in common,
+so a bucket is chosen by bits that all of the hash has a part in.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, count, islice
 from operator import itemgetter
 from sys import getsizeof
 from typing import Any
 
-from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches, write_rows
+from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, SegmentFile, SegmentWriter
+from simspark.publib.lineage.budget import Share
+from simspark.publib.lineage.merging import merge_blocks
 from simspark.publib.lineage.task import TaskRun
 
 BUCKETS = 64
+CHUNK_ROWS = 1 << 14
+BATCHES_IN_BUDGET = 512  # encoded; in memory their rows are several times as large, and a merge reads BUCKETS of them
+_SPREAD = 0x9E3779B97F4A7C15
+_HASH_BITS = (1 << 64) - 1
+_BUCKET_SHIFT = 58
 FIRST_WINDOW_ROWS = 16
 SAMPLES = 64
 _ELEMENTS = 16
@@ -103,34 +111,42 @@ def windows(rows: Iterator[Any], budget_bytes: int, held: Callable[[int], int],
 
 
 class Run:
-    """A scratch file with rows in segments; read any number of times, and gone after ``remove``."""
+    """A scratch file with rows in segments; read any number of times, and gone after ``remove``.
+
+    It is read a batch at a time, and its batches are so small that many runs can be read at once: all the runs of a
+    merge, or all the buckets of one.
+    """
 
     def __init__(self, task: TaskRun) -> None:
         self._path = task.data.scratch()
         self._batch_rows = task.batch_rows
-        self._file: SegmentFile | None = None
+        self._batch_bytes = min(FRAME_TARGET_BYTES, task.memory_budget_bytes // BATCHES_IN_BUDGET)
 
     def write(self, segments: Iterable[Iterator[Any]]) -> Run:
         """Write the rows of segment 0, 1, ..."""
         writer = SegmentWriter(self._path)
         try:
+            limit = 1
             for number, rows in enumerate(segments):
-                write_rows(writer, number, rows, self._batch_rows)
+                while batch := list(islice(rows, limit)):
+                    fits = self._batch_bytes * len(batch) // writer.append(number, batch)
+                    limit = max(1, min(self._batch_rows, fits, limit * 8))
             writer.commit()
         except BaseException:
             writer.abort()
             raise
         return self
 
-    def read(self, segment: int = 0) -> Iterator[Any]:
-        """The rows of one segment."""
-        if self._file is None:
-            self._file = SegmentFile(self._path)
-        return chain.from_iterable(decode_batches(self._file.segment(segment), self._path))
+    def opened(self) -> SegmentFile:
+        """The file, to be read."""
+        return SegmentFile(self._path)
+
+    def batches(self) -> Iterator[list[Any]]:
+        """The rows of segment 0, in lists."""
+        return self.opened().batches(0)
 
     def remove(self) -> None:
         """Give the disk space back before the attempt ends; iterators that are open go on."""
-        self._file = None
         try:
             os.unlink(self._path)
         except OSError:
@@ -141,14 +157,15 @@ class BucketRuns:
     """Spilled (key, content) pairs, folded per key in the order in which they were spilled.
 
     A key's first content becomes a group by ``start(content)``; each later one makes it
-    ``step(group, content)``.
+    ``step(group, content)``. A run is a file of chunks, each with a segment for each bucket, so that no more than a
+    chunk of pairs is taken apart at a time.
     """
 
     def __init__(self, task: TaskRun, start: Callable[[Any], Any], step: Callable[[Any, Any], Any]) -> None:
         self._task = task
         self._start = start
         self._step = step
-        self._runs: list[Run] = []
+        self._runs: list[tuple[Run, int]] = []
         self._count = 0
 
     def __bool__(self) -> bool:
@@ -164,30 +181,33 @@ class BucketRuns:
         self._write(pairs, -len(groups), 0)
 
     def _write(self, pairs: Iterable[tuple[Any, Any]], ordinal: int, place: int) -> int:
-        buckets: list[list[tuple[int, Any, Any]]] = [[] for _ in range(BUCKETS)]
-        for number, (key, content) in enumerate(pairs, ordinal):
-            bucket = hash(key) % BUCKETS if key == key else 0  # noqa: PLR0124 - NaN
-            buckets[bucket].append((number, key, content))
-        self._runs.insert(place, Run(self._task).write(map(iter, buckets)))
-        return sum(map(len, buckets))
+        pairs, ordinals, sizes = iter(pairs), count(ordinal), []
+
+        def segments() -> Iterator[Iterator[Any]]:
+            while chunk := list(islice(pairs, CHUNK_ROWS)):
+                sizes.append(len(chunk))
+                yield from map(iter, _bucketed(chunk, ordinals))
+
+        run = Run(self._task).write(segments())
+        self._runs.insert(place, (run, len(sizes)))
+        return sum(sizes)
 
     def merged(self) -> Iterator[tuple[Any, Any]]:
         """Each key once, with its group, in first-seen order."""
-        from heapq import merge
-
         result = Run(self._task).write(map(self._merged_bucket, range(BUCKETS)))
-        for run in self._runs:
+        for run, _ in self._runs:
             run.remove()
-        ordered = merge(*(result.read(bucket) for bucket in range(BUCKETS)), key=itemgetter(0))
+        file = result.opened()
         result.remove()
-        return map(itemgetter(1, 2), ordered)
+        ordered = merge_blocks(map(file.batches, range(BUCKETS)), itemgetter(0))
+        return map(itemgetter(1, 2), chain.from_iterable(ordered))
 
     def _merged_bucket(self, bucket: int) -> Iterator[tuple[int, Any, Any]]:
         start, step = self._start, self._step
         ordinals: dict[Any, int] = {}
         groups: dict[Any, Any] = {}
         nan: Any = None
-        for ordinal, key, content in chain.from_iterable(run.read(bucket) for run in self._runs):
+        for ordinal, key, content in self._rows_of_bucket(bucket):
             if key != key:  # noqa: PLR0124 - NaN
                 key = nan = key if nan is None else nan  # noqa: PLW2901
             if key in groups:
@@ -197,6 +217,21 @@ class BucketRuns:
                 ordinals[key] = ordinal
         return zip(ordinals.values(), groups.keys(), groups.values(), strict=True)
 
+    def _rows_of_bucket(self, bucket: int) -> Iterator[tuple[int, Any, Any]]:
+        for run, chunks in self._runs:
+            file = run.opened()
+            for chunk in range(chunks):
+                yield from chain.from_iterable(file.batches(chunk * BUCKETS + bucket))
+
+
+def _bucketed(pairs: list[tuple[Any, Any]], ordinals: Iterator[int]) -> list[list[tuple[int, Any, Any]]]:
+    """(ordinal, key, content) in the bucket of the key."""
+    buckets: list[list[tuple[int, Any, Any]]] = [[] for _ in range(BUCKETS)]
+    for (key, content), ordinal in zip(pairs, ordinals, strict=False):
+        place = (hash(key) * _SPREAD & _HASH_BITS) >> _BUCKET_SHIFT if key == key else 0  # noqa: PLR0124 - NaN
+        buckets[place].append((ordinal, key, content))
+    return buckets
+
 
 class Replay:
     """Rows that can be read again and again: in memory while they fit, then from a scratch file."""
@@ -204,13 +239,14 @@ class Replay:
     def __init__(self, rows: Iterator[Any], task: TaskRun) -> None:
         self._kept: list[Any] = []
         self._runs: list[Run] = []
+        share = Share(task.budget)
 
         def spill() -> None:
             self._runs.append(Run(task).write([iter(self._kept)]))
             self._kept = []
 
-        for window in windows(rows, task.memory_budget_bytes, lambda _: estimate_list(self._kept), spill):
+        for window in windows(rows, task.memory_budget_bytes, lambda _: share.count(estimate_list(self._kept)), spill):
             self._kept.extend(window)
 
     def __iter__(self) -> Iterator[Any]:
-        return chain(chain.from_iterable(run.read() for run in self._runs), self._kept)
+        return chain(chain.from_iterable(chain.from_iterable(run.batches() for run in self._runs)), self._kept)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from simspark.publib.lineage.budget import Budget
 from simspark.publib.named_tuple import NamedTuple
 
 
@@ -112,9 +113,9 @@ class TaskRun:
     """One attempt of one task, as its own code sees it. ``context`` is what was made for its user functions."""
 
     __slots__ = (
-        "accumulated", "attempt", "batch_rows", "cache", "cached_blocks", "cancelled", "context", "cores", "cpu_amount",
-        "data", "gang", "job_id", "memory_budget_bytes", "metrics", "partition", "properties", "stage_attempt",
-        "stage_id", "task_id",
+        "accumulated", "attempt", "batch_rows", "budget", "cache", "cached_blocks", "cancelled", "context", "cores",
+        "cpu_amount", "data", "gang", "job_id", "memory_budget_bytes", "metrics", "partition", "properties",
+        "stage_attempt", "stage_id", "task_id",
     )
 
     def __init__(self, *, job_id: int, stage_id: int, stage_attempt: int, partition: int, attempt: int, task_id: int,
@@ -130,6 +131,7 @@ class TaskRun:
         self.data = data
         self.cache = cache
         self.memory_budget_bytes = memory_budget_bytes
+        self.budget = Budget(memory_budget_bytes)
         self.batch_rows = batch_rows
         self.cores = cores
         self.properties = properties or {}

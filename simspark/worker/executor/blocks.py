@@ -46,7 +46,8 @@ class Fetcher(Protocol):
         ...
 
 
-_Located = tuple[SegmentRef, Callable[[], Raw], PendingFetch | None]
+Batches = Callable[[], Iterator[list[Any]]]
+_Located = tuple[SegmentRef, Batches, PendingFetch | None]
 
 
 class TaskData:
@@ -63,11 +64,11 @@ class TaskData:
 
     def read(self, refs: Sequence[SegmentRef]) -> Iterator[list[Any]]:
         """The record batches of these segments, in this order, fetched ahead within bounds."""
-        for ref, get in self._ahead(refs):
+        for ref, batches in self._ahead(refs):
             if failpoints.armed is not None:
                 failpoints.hit("p8")
             try:
-                yield from decode_batches(get(), ref.file.name)
+                yield from batches()
             except BlockError as error:
                 raise _failed(ref, error) from error
 
@@ -107,7 +108,7 @@ class TaskData:
             except OSError:
                 continue
 
-    def _ahead(self, refs: Sequence[SegmentRef]) -> Iterator[tuple[SegmentRef, Callable[[], Raw]]]:
+    def _ahead(self, refs: Sequence[SegmentRef]) -> Iterator[tuple[SegmentRef, Batches]]:
         """Each segment with how to get it; remote ones are asked for before their turn comes."""
         waiting: deque[_Located] = deque()
         try:
@@ -126,12 +127,12 @@ class TaskData:
         directory = self._environment.local_directory(ref.file.owner)
         if directory is not None:
             path = os.path.join(directory, checked_name(ref.file.name))
-            return ref, lambda: SegmentFile(path).segment(ref.segment), None
+            return ref, lambda: SegmentFile(path).batches(ref.segment), None
         owner = self._environment.owner(ref.file.owner)
         if owner is None or not owner.endpoint:
-            return ref, lambda: _nowhere(ref), None
+            return ref, lambda: decode_batches(_nowhere(ref)), None
         pending = self._fetcher.fetch(owner, ref.file.name, ref.segment)
-        return ref, pending.wait, pending
+        return ref, lambda: decode_batches(pending.wait(), ref.file.name), pending
 
 
 class _TriedWriter(SegmentWriter):

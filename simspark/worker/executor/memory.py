@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from simspark.publib.blocks.segments import SegmentFile, decode_batches, write_rows
+from simspark.publib.blocks.segments import SegmentFile, write_rows
 from simspark.publib.errors import BlockError, FetchFailed
 from simspark.publib.lineage.storage_level import StorageLevel
 from simspark.publib.lineage.task import FileRef, SegmentRef, TaskRun
@@ -168,8 +168,8 @@ class ExecutorCache:
                 batches = self._open_data(-1).read((SegmentRef(file, 0),))
                 first: list[Any] = next(batches, [])
                 return chain(first, chain.from_iterable(batches))
-            segment = SegmentFile(os.path.join(directory, file.name)).segment(0)
-            return self._guarded(block, file, decode_batches(segment, file.name))
+            batches = SegmentFile(os.path.join(directory, file.name)).batches(0)
+            return self._guarded(block, file, batches)
         except (BlockError, OSError):
             self._forget(block)
             return None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches
+from simspark.publib.blocks.segments import SegmentFile, SegmentWriter
 from simspark.publib.errors import BlockError, FetchFailed
 from simspark.publib.lineage.task import FileRef, SegmentRef, TaskRun
 
@@ -25,7 +25,7 @@ class FilesPlane:
             path = os.path.join(self.directory, ref.file.name)
             try:
                 with SegmentFile(path) as file:
-                    yield from decode_batches(file.segment(ref.segment), path)
+                    yield from file.batches(ref.segment)
             except BlockError as error:
                 raise FetchFailed(*ref.file, ref.shuffle, ref.map_index, str(error)) from error
 
