@@ -35,6 +35,9 @@ class FilesPlane:
     def create(self, name: str) -> SegmentWriter:
         return SegmentWriter(os.path.join(self.directory, name))
 
+    def opened(self, name: str) -> SegmentFile:
+        return SegmentFile(os.path.join(self.directory, name))
+
     owner = "here"
 
     def scratch(self) -> str:

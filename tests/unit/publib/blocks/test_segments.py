@@ -32,6 +32,12 @@ def read(path: str) -> dict[int, list[list[object]]]:
         return {index: list(decode_batches(file.segment(index))) for index in range(file.segment_count)}
 
 
+def read_in_pieces(path: str) -> dict[int, list[list[object]]]:
+    with SegmentFile(path) as file:
+        return {index: list(file.batches(index)) for index in range(file.segment_count)}
+
+
+READERS = [read, read_in_pieces]
 batches = st.lists(st.lists(st.one_of(st.none(), st.integers(), st.text(), st.binary(), st.floats(allow_nan=False),
                                       st.tuples(st.integers(), st.text())), min_size=1), max_size=4)
 
@@ -39,8 +45,9 @@ batches = st.lists(st.lists(st.one_of(st.none(), st.integers(), st.text(), st.bi
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(content=st.lists(batches, max_size=5))
 def test_every_segment_comes_back_as_written(tmp_path: Path, content: list[list[list[object]]]) -> None:
-    back = read(write(tmp_path / "file", dict(enumerate(content))))
-    assert [back.get(index, []) for index in range(len(content))] == content
+    for reader in READERS:
+        back = reader(write(tmp_path / "file", dict(enumerate(content))))
+        assert [back.get(index, []) for index in range(len(content))] == content
 
 
 def test_no_temporary_file_stays_and_nothing_is_there_before_the_commit(tmp_path: Path) -> None:
@@ -71,8 +78,23 @@ def test_skipped_segments_are_empty_and_segments_do_not_go_back(tmp_path: Path) 
     writer.abort()
 
 
+@pytest.mark.parametrize("window_bytes", [100, 1 << 20])
+def test_a_segment_is_read_in_pieces_of_whole_frames(tmp_path: Path, monkeypatch: Any, window_bytes: int) -> None:
+    monkeypatch.setattr(segments, "WINDOW_BYTES", window_bytes)
+    content = {0: [[1], ["x" * 1000], list(range(500)), [None]], 1: [], 2: [[number] for number in range(50)]}
+    path = write(tmp_path / "file", content)
+    assert read_in_pieces(path) == read(path) == content
+    with SegmentFile(path) as file:
+        for index in content:
+            pieces = list(file.pieces(index))
+            assert b"".join(pieces) == file.segment(index)
+            assert max(map(len, pieces), default=0) <= window_bytes
+
+
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("rows", [0, 3, 9000])
-def test_any_flipped_byte_is_found(tmp_path: Path, rows: int) -> None:
+def test_any_flipped_byte_is_found(tmp_path: Path, monkeypatch: Any, rows: int, read: Any) -> None:
+    monkeypatch.setattr(segments, "WINDOW_BYTES", 5000)
     path = write(tmp_path / "file", {0: [list(range(rows))] if rows else [], 1: [["x" * 5], [b"y" * 11]]})
     expected = read(path)
     good = (tmp_path / "file").read_bytes()
@@ -82,8 +104,9 @@ def test_any_flipped_byte_is_found(tmp_path: Path, rows: int) -> None:
             assert read(path) != expected, f"byte {at} does not matter"
 
 
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("rows", [3, 40000])
-def test_any_truncation_is_found(tmp_path: Path, rows: int) -> None:
+def test_any_truncation_is_found(tmp_path: Path, rows: int, read: Any) -> None:
     path = write(tmp_path / "file", {0: [list(range(rows))], 1: [["x"]]})
     good = (tmp_path / "file").read_bytes()
     for size in range(0, len(good), max(1, len(good) // 300)):

@@ -1,0 +1,125 @@
+"""Merged runs are what a stable sort of all their rows gives, and no more of a run is held than a block."""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simspark.publib.lineage import sorting
+from simspark.publib.lineage.merging import merge_blocks
+from simspark.publib.lineage.partitioner import RangePartitioner
+from simspark.publib.lineage.sinks import ShuffleWrite
+from simspark.publib.lineage.sorting import Ordering, SortedRows
+from simspark.publib.lineage.spill import BUCKETS, BucketRuns, Run
+from tests.unit.publib.planes import FilesPlane, task_on
+
+pytestmark = pytest.mark.unit
+key = itemgetter(0)
+runs_of_keys = st.lists(st.lists(st.integers(0, 8), max_size=30), max_size=6)
+
+
+def blocks_of(rows: list[Any], size: int) -> list[list[Any]]:
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+
+@given(keys=runs_of_keys, size=st.integers(1, 7), reverse=st.booleans())
+def test_merging_is_a_stable_sort_of_the_runs_one_after_another(keys: Any, size: int, reverse: bool) -> None:
+    runs = [[(k, (run, at)) for at, k in enumerate(each)] for run, each in enumerate(keys)]
+    runs = [sorted(run, key=key, reverse=reverse) for run in runs]
+    merged = merge_blocks([blocks_of(run, size) for run in runs], key, reverse)
+    assert list(chain.from_iterable(merged)) == sorted(chain.from_iterable(runs), key=key, reverse=reverse)
+
+
+def test_empty_blocks_and_runs_are_passed_over() -> None:
+    assert list(merge_blocks([[], [[], [(1, 1)], [], [(2, 2)]], [[]]], key)) == [[(1, 1)], [(2, 2)]]
+
+
+def test_a_block_is_taken_from_a_run_when_the_one_before_has_been_given_out() -> None:
+    taken = [0] * 10
+
+    def run(number: int) -> Any:
+        for at in range(5):
+            taken[number] += 1
+            yield [(10 * at + each, number) for each in range(10)]
+
+    merged = merge_blocks(map(run, range(10)), key)
+    given_out = 0
+    for block in merged:
+        given_out += len(block)
+        assert sum(taken) * 10 - given_out <= 10 * 10
+    assert given_out == 500
+
+
+def test_keys_without_an_order_lose_no_row() -> None:
+    nan = float("nan")
+    runs = [[[(nan, 1), (2.0, 2)], [(nan, 3)]], [[(1.0, 4), (nan, 5)], [(0.0, 6), (nan, 7)]]]
+    assert sorted(value for block in merge_blocks(runs, key) for _, value in block) == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+def test_never_more_runs_are_kept_than_a_few_times_what_is_merged_at_once(
+        tmp_path: Any, monkeypatch: Any, ascending: bool) -> None:
+    monkeypatch.setattr(sorting, "FAN_IN", 4)
+    read_at_once, files = [], []
+    monkeypatch.setattr(sorting, "merge_blocks", lambda runs, *rest: (
+        read_at_once.append(len(runs := list(runs))), merge_blocks(runs, *rest))[1])
+    batches = Run.batches
+    monkeypatch.setattr(Run, "batches", lambda run: (files.append(len(list(tmp_path.iterdir()))), batches(run))[1])
+    rows = [(at * 7919 % 100, at) for at in range(4000)]
+    ordered = Ordering(None, ascending).sort(iter(rows), task_on(FilesPlane(str(tmp_path)), budget_bytes=2000))
+    assert list(ordered) == sorted(rows, key=key, reverse=not ascending)
+    assert len(read_at_once) > 20
+    assert max(read_at_once[:-1]) == 4
+    assert read_at_once[-1] < 20
+    assert max(files) < 25
+
+
+def test_spilled_rows_are_cut_at_the_bounds_without_a_second_spill(tmp_path: Any) -> None:
+    rows = [(at * 7919 % 1000, at) for at in range(3000)]
+    written = {}
+    for budget in (5_000, 1 << 30):
+        plane = FilesPlane(str(tmp_path / str(budget)))
+        (tmp_path / str(budget)).mkdir()
+        for ascending in (True, False):
+            partitioner = RangePartitioner(5, [100, 500, 500, 900], ascending)
+            write = ShuffleWrite(1, partitioner, 5, None, Ordering(None, ascending))
+            task = task_on(plane, budget_bytes=budget, task_id=int(ascending))
+            done = write.run(iter(rows), task)
+            with plane.opened(done.name) as file:
+                written[budget, ascending] = [
+                    list(chain.from_iterable(file.batches(number))) for number in range(5)]
+            assert done.sizes[2 if ascending else 2] == 0
+            assert task.budget.counted_bytes <= budget
+        assert bool(plane.scratched) == (budget == 5_000)
+    assert written[5_000, True] == written[1 << 30, True]
+    assert written[5_000, False] == written[1 << 30, False]
+    assert sum(map(len, written[5_000, True])) == 3000
+
+
+def test_keys_of_one_partition_are_spread_over_the_buckets(tmp_path: Any) -> None:
+    runs = BucketRuns(task_on(FilesPlane(str(tmp_path))), lambda content: content, lambda group, _: group)
+    runs.spill((BUCKETS * number + 5, "x") for number in range(2000))  # what one of 64 partitions by hash has
+    with runs._runs[0][0].opened() as file:
+        sizes = [len(list(chain.from_iterable(file.batches(bucket)))) for bucket in range(BUCKETS)]
+    assert sum(sizes) == 2000
+    assert max(sizes) < 100
+
+
+def test_a_run_that_is_read_is_never_in_memory_as_a_whole(tmp_path: Any, monkeypatch: Any) -> None:
+    from simspark.publib.blocks import segments
+
+    monkeypatch.setattr(segments, "WINDOW_BYTES", 10_000)
+    seen = []
+    view = segments.SegmentFile._view
+    monkeypatch.setattr(segments.SegmentFile, "_view", lambda file, start, stop: (
+        seen.append(stop - start), view(file, start, stop))[1])
+    rows = [(number, f"{number:0100}") for number in range(5000)]
+    ordered = SortedRows(iter(rows), Ordering(), task_on(FilesPlane(str(tmp_path)), budget_bytes=200_000))
+    assert list(ordered) == rows
+    assert sum(seen) > 400_000
+    assert max(seen) <= 10_000
