@@ -6,6 +6,7 @@ the frames of the program's own functions; ``more`` is what simspark may add. An
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -55,7 +56,21 @@ COSTS = {
     "foreach": Cost(lambda rdd: rdd.foreach(lambda x: None), 1, 0),
     "reduce": Cost(lambda rdd: rdd.reduce(lambda a, b: a + b), 1, 0),
     "aggregate": Cost(lambda rdd: rdd.aggregate(0, lambda a, b: a + b, lambda a, b: a + b), 1, 0),
-    "stats": Cost(lambda rdd: rdd.stats(), 0, 7),
+    "stats": Cost(lambda rdd: rdd.stats(), 0, 0),
+    "histogram": Cost(lambda rdd: rdd.histogram(5), 0, 0.1),
+    "histogram of given bounds": Cost(lambda rdd: rdd.histogram([0, 7, 1000, 4000]), 0, 0),
+    "max by a key": Cost(lambda rdd: rdd.max(key=lambda x: -x), 1, 0),
+    "min by a key": Cost(lambda rdd: rdd.min(key=lambda x: -x), 1, 0),
+    "top": Cost(lambda rdd: rdd.top(5, key=lambda x: -x), 1, 0),
+    "sample": Cost(lambda rdd: rdd.sample(False, 0.5, 1).count(), 0, 0.6),  # a row that is drawn passes one generator
+    "sumApprox": Cost(lambda rdd: rdd.map(float).sumApprox(9000), 0, 0),
+    "zipWithUniqueId": Cost(lambda rdd: rdd.zipWithUniqueId().count(), 0, 0),
+    "values": Cost(lambda rdd: pairs(rdd).values().count(), 1, 0),
+    "fold": Cost(lambda rdd: rdd.fold(0, lambda a, b: a + b), 1, 0),
+    "treeReduce": Cost(lambda rdd: rdd.treeReduce(lambda a, b: a + b), 1, 0),
+    "reduceByKeyLocally": Cost(lambda rdd: few_keys(rdd).reduceByKeyLocally(lambda a, b: a + b), 2, 0),
+    "cartesian": Cost(lambda rdd: rdd.cartesian(rdd.context.range(1)).count(), 0, 0),
+    "toLocalIterator": Cost(lambda rdd: sum(1 for _ in rdd.toLocalIterator()), 1, 1),  # two generators
     # What is cached is read again by nothing at all.
     "cache": Cost(lambda rdd: [kept := rdd.map(lambda x: x).cache(), kept.count(), kept.count()], 1, 0),
     # Shuffles of few keys combine them; of many, a key costs some frames of ours, once and not for each row.
@@ -81,11 +96,13 @@ def frames_entered(action):
         nonlocal entered
         entered += event == "call"
 
+    gc.disable()  # what it finds enters frames, too, whenever it runs
     sys.setprofile(count)
     try:
         action()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return entered
 
 

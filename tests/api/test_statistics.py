@@ -39,6 +39,21 @@ def test_histogram_of_many_rows_agrees_with_counting(sc: Any) -> None:
     assert even[-1] == max(rows)
 
 
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_of_equal_rows_the_first_is_the_largest_and_the_smallest(sc: Any, parts: int) -> None:
+    rdd = sc.parallelize([("a", 1), ("b", 2), ("c", 2), ("d", 1)], parts)
+    assert rdd.max(key=lambda row: row[1]) == ("b", 2)
+    assert rdd.min(key=lambda row: row[1]) == ("a", 1)
+    assert (rdd.max(), rdd.min()) == (("d", 1), ("a", 1))
+
+
+def test_a_row_that_is_alone_is_never_compared(sc: Any) -> None:
+    assert sc.parallelize([None], 3).max(key=lambda row: row + 1) is None
+    assert sc.parallelize([2j], 1).min() == 2j
+    with pytest.raises(TypeError):
+        sc.parallelize([None, 1], 1).max(key=lambda row: row + 1)
+
+
 def test_histogram_leaves_out_what_has_no_place(sc: Any) -> None:
     rows = [None, float("nan"), -1, 0, 5, 10, 11, float("inf"), -float("inf")]
     assert sc.parallelize(rows, 3).histogram([0, 5, 10]) == ([0, 5, 10], [1, 2])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from itertools import chain
 from operator import add
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from simspark.driver.rdd.handle import Handle
 from simspark.driver.user_errors import action
-from simspark.publib.lineage.result_functions import Statistics
-from simspark.publib.lineage.row_functions import Extreme
-from simspark.publib.lineage.sinks import Reduce, Sum
+from simspark.publib.lineage.result_functions import Extreme, Statistics
+from simspark.publib.lineage.sinks import Sum
 from simspark.publib.lineage.stat_counter import StatCounter
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class NumericActions(Handle[T]):
         return self._extreme(min, key, "min")
 
     def _extreme(self, choose: Callable[..., T], key: Callable[[T], Any] | None, operation: str) -> T:
-        function = choose if key is None else cast(Callable[..., T], Extreme(choose, key))
-        parts = [value for part in self._run(Reduce(function), operation) for value in part]
-        if not parts:
+        function = Extreme(choose, key)
+        found = function(0, chain.from_iterable(self._run(function, operation)))
+        if not found:
             raise ValueError(NO_ROWS)
-        return cast(T, reduce(function, parts))
+        return cast(T, found[0])
 
     @action
     def stats(self: Handle[Addable]) -> StatCounter:

@@ -32,10 +32,11 @@ class FindExtent:
     """The extent of a partition: a list of one, or empty if there is no row that can be compared."""
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> list[Extent]:
-        comparable = (row for row in rows if not is_missing(row))
         extents: list[Extent] = []
-        while window := list(islice(comparable, WINDOW_ROWS)):
-            extents = joined([*extents, Extent(len(window), min(window), max(window))])
+        while window := list(islice(rows, WINDOW_ROWS)):
+            known = [row for row in window if not (row is None or (isinstance(row, float) and isnan(row)))]
+            if known:
+                extents = joined([*extents, Extent(len(known), min(known), max(known))])
         return extents
 
 
@@ -62,13 +63,10 @@ class Buckets(NamedTuple):
         bounds, width = self.bounds, self.width
         low, high = bounds[0], bounds[-1]
         counts = [0] * len(bounds)
-        inside = (row for row in rows if not (is_missing(row) or row > high or row < low))
-        if width is None:
-            for row in inside:
-                counts[bisect_right(bounds, row) - 1] += 1
-        else:
-            for row in inside:
-                counts[int((row - low) / width)] += 1
+        for row in rows:
+            if row is None or (isinstance(row, float) and isnan(row)) or row > high or row < low:
+                continue
+            counts[bisect_right(bounds, row) - 1 if width is None else int((row - low) / width)] += 1
         last = counts.pop()
         counts[-1] += last
         return counts

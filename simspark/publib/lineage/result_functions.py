@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from simspark.publib.lineage.sampling import generator
@@ -38,6 +38,23 @@ class Ordered(NamedTuple):
         from heapq import nlargest, nsmallest
 
         return (nlargest if self.largest else nsmallest)(self.limit, rows, key=self.function)
+
+
+class Extreme(NamedTuple):
+    """The first of the greatest or of the smallest rows, by a key: a list of it, empty if there are no rows.
+
+    As in Spark, which compares two rows at a time, a single row has its key never asked for.
+    """
+
+    choose: Callable[..., Any]
+    function: Callable[[Any], Any] | None
+
+    def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
+        for first in rows:
+            for second in rows:
+                return [self.choose(chain((first, second), rows), key=self.function)]
+            return [first]
+        return []
 
 
 class ReduceValues(NamedTuple):

@@ -67,16 +67,6 @@ class Created(NamedTuple):
         return self.function(deepcopy(self.zero), value)
 
 
-class Extreme(NamedTuple):
-    """The greater or the smaller of two, by a key."""
-
-    choose: Callable[..., Any]
-    function: Callable[[Any], Any]
-
-    def __call__(self, left: Any, right: Any) -> Any:
-        return self.choose(left, right, key=self.function)
-
-
 class Numbered(NamedTuple):
     """Rows with their number: partition i starts at ``starts[i]`` and counts in ``step``."""
 

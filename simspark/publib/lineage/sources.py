@@ -9,7 +9,7 @@ RDD, which steps with an index and caches need, and is not the task's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, cast
 
 from simspark.publib.errors import FetchFailed
@@ -116,8 +116,9 @@ class CartesianSource(NamedTuple):
         """(left row, right row), for each left row all right rows; these are kept or spilled, not recomputed."""
         from simspark.publib.lineage.spill import Replay
 
-        right = Replay(rows_of_part(self.right, split[1], task), task)
-        return ((row, other) for row in rows_of_part(self.left, split[0], task) for other in right)
+        right = Replay(rows_of_part(self.right, split[1], task), task).rows
+        pairs = map(zip, map(repeat, rows_of_part(self.left, split[0], task)), repeat(right))
+        return chain.from_iterable(pairs)
 
 
 class KeptSource(NamedTuple):

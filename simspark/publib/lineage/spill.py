@@ -248,5 +248,10 @@ class Replay:
         for window in windows(rows, task.memory_budget_bytes, lambda _: share.count(estimate_list(self._kept)), spill):
             self._kept.extend(window)
 
+    @property
+    def rows(self) -> Iterable[Any]:
+        """What to iterate over, the rows themselves where all of them are in memory."""
+        return self if self._runs else self._kept
+
     def __iter__(self) -> Iterator[Any]:
         return chain(chain.from_iterable(chain.from_iterable(run.batches() for run in self._runs)), self._kept)

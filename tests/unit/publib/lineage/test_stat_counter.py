@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from random import Random
 from typing import Any
 
 import pytest
@@ -126,3 +127,33 @@ def test_arrays_are_counted_element_by_element(monkeypatch: pytest.MonkeyPatch) 
 
 def test_it_shows_its_figures() -> None:
     assert repr(StatCounter([1.0, 3.0])) == "(count: 2, mean: 2.0, stdev: 1.0, max: 3.0, min: 1.0)"
+
+
+ODD: list[Any] = [0.1, -0.0, 0, True, 1e308, -1e308, 3, 2**70, math.inf, -math.inf, math.nan, 7, 0.1]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_counter_of_many_values_is_to_the_last_bit_what_merging_each_gives(seed: int) -> None:
+    random = Random(seed)
+    values = random.choices(ODD, k=30) if seed % 2 else [random.gauss(1e6, 1e-3) for _ in range(1000)]
+    one_by_one = StatCounter()
+    for value in values:
+        one_by_one.merge(value)
+    assert repr(vars(StatCounter(iter(values)))) == repr(vars(one_by_one))
+
+
+def test_arrays_may_come_after_numbers() -> None:
+    np = pytest.importorskip("numpy")
+    values = [2.0, np.float64(5), np.array([1.0, 7.0]), 3.0, np.array([-1.0, 0.0])]
+    one_by_one = StatCounter()
+    for value in values:
+        one_by_one.merge(value)
+    assert repr(vars(StatCounter(values))) == repr(vars(one_by_one))
+
+
+def test_a_counter_of_its_own_kind_merges_each_value_itself() -> None:
+    class Doubling(StatCounter):
+        def merge(self, value: Any) -> StatCounter:
+            return super().merge(2 * value)
+
+    assert Doubling([1, 2]).sum() == 6
