@@ -100,22 +100,14 @@ class Application:
 
     def _start_local(self, master: LocalMaster, template: TemplateClient) -> None:
         from simspark.driver.local import WORKER, LocalBackend
+        from simspark.publib.wire.envelope import local_identity
+        from simspark.publib.wire.unix import UnixListener
 
         cores = self._local_cores(master)
         executors = master.executors // cores
         backend = LocalBackend(self.id, executors, self.directory, 0, self._nonce_secret, template, cores)
-        import zmq
-
-        from simspark.publib.wire.envelope import local_identity
-        from simspark.publib.wire.transport import Listener
-
         self.engine = self._make_engine(backend)
-        context = zmq.Context()
-        try:
-            listener = Listener(context, f"ipc://{self.directory.path}/driver", local_identity("driver"), None, None)
-        except BaseException:
-            backend.stop()
-            raise
+        listener = UnixListener(f"{self.directory.path}/driver", local_identity("driver"))
         self.engine.listen(listener)
         for owner in (DRIVER, WORKER):
             self.engine.add_owner(Owner(owner, self.directory.path, self.directory.token, "", ""))
@@ -124,7 +116,6 @@ class Application:
         self.parallelism = master.executors
         self._offer = self._offered(cores, executors * cores, 0)
         self.results = ResultReader(self.engine.owner, None)
-        self._close = [context.term]
 
     def _local_cores(self, master: LocalMaster) -> int:
         """Cores of each executor here: one, unless tasks take more."""

@@ -22,6 +22,10 @@ class ExecutorNews(Protocol):
         """An executor ended, or never started."""
         ...
 
+    def stopped(self, executor: str, is_stopped: bool) -> None:
+        """A signal has stopped an executor, or lets it go on."""
+        ...
+
     def worker_changed(self, worker: str, state: str, cause: str) -> None:
         """A worker is "alive", "late" or "dead"."""
         ...

@@ -26,12 +26,12 @@ from simspark.publib.clock import Clock
 from simspark.publib.errors import AccessRefused, BlockError, FetchFailed, NoMaster, SimsparkError
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.service import Loop
-from simspark.publib.template_client import TemplateClient
+from simspark.publib.template_client import JANITOR, TemplateClient
 from simspark.publib.wire import messages
+from simspark.publib.wire.codes import error_for
 from simspark.publib.wire.envelope import local_identity
 from simspark.publib.wire.keys import ClientKeys, new_pair
 from simspark.publib.wire.messages import Owner
-from simspark.publib.wire.sockets import error_for
 from simspark.publib.wire.transport import Dialer, Listener
 
 MASTER_TIMEOUT_S = 1.5
@@ -67,7 +67,7 @@ class ClusterBackend:
         self._clock = clock
         self._nonce_secret = nonce_secret
         self._name = name
-        self._janitor = TemplateClient()
+        self._janitor = TemplateClient(JANITOR)
         self._endpoints: list[Listener | Dialer] = []
         self._context = zmq.Context()
         self._server = new_pair()

@@ -338,9 +338,9 @@ def _application(master: MasterUrl, settings: DriverSettings) -> Application:
     template = None
     try:
         if isinstance(master, LocalMaster):
-            from simspark.publib.template_client import TemplateClient
+            from simspark.publib.template_client import HERE, TemplateClient
 
-            template = TemplateClient()
+            template = TemplateClient(HERE)
             template.start(None)
         from simspark.driver.application import Application
 

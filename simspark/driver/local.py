@@ -9,7 +9,7 @@ from __future__ import annotations
 from simspark.driver.backend import ExecutorNews
 from simspark.publib.blocks.app_directory import AppDirectory
 from simspark.publib.service import Loop
-from simspark.publib.template_client import ExecutorStart, Printed, TemplateClient, TemplateEnded
+from simspark.publib.template_client import ExecutorStart, Printed, Stopped, TemplateClient, TemplateEnded
 from simspark.publib.wire.messages import ExecutorExit
 from simspark.publib.wire.nonce import executor_nonce
 
@@ -105,6 +105,8 @@ class LocalBackend:
                     exits.append(event)
                 case Printed(executor, text):
                     self._news.printed(executor, text)
+                case Stopped(executor, is_stopped):
+                    self._news.stopped(executor, is_stopped)
                 case TemplateEnded():
                     ended = True
         if ended:

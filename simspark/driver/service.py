@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simspark.driver import scheduling
 from simspark.driver.backend import Backend, exit_text
@@ -25,7 +25,10 @@ from simspark.publib.service import Loop, OneAtATime
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSettings, Owner, SharedFile
 from simspark.publib.wire.nonce import executor_nonce
-from simspark.publib.wire.transport import Listener
+
+if TYPE_CHECKING:
+    from simspark.publib.wire.transport import Listener
+    from simspark.publib.wire.unix import UnixListener
 
 STOP_S = 5.0
 ANSWER_S = 1.0
@@ -49,7 +52,7 @@ class Engine:
         self._settings = settings
         self._nonce_secret = nonce_secret
         self._remove_file = remove_file
-        self._listener: Listener | None = None
+        self._listener: Listener | UnixListener | None = None
         self._dispatcher = Dispatcher(self._send, core.outputs)
         self._expected: dict[str, tuple[str, str]] = {}
         self._executor_of: dict[str, str] = {}
@@ -65,7 +68,7 @@ class Engine:
         """Start the loop; the listener and the backend have been attached."""
         self._thread.start()
 
-    def listen(self, listener: Listener, first: Callable[[Any], bool] | None = None) -> None:
+    def listen(self, listener: Listener | UnixListener, first: Callable[[Any], bool] | None = None) -> None:
         """Hear executors on this listener; ``first`` takes what is not theirs. Before ``start``."""
         self._listener = listener
 
@@ -165,6 +168,10 @@ class Engine:
     def gone(self, ended: ExecutorExit) -> None:
         """See ExecutorNews."""
         self._leave(ended.executor, exit_text(ended))
+
+    def stopped(self, executor: str, is_stopped: bool) -> None:
+        """See ExecutorNews."""
+        self.step(scheduling.ExecutorSilent(executor) if is_stopped else scheduling.ExecutorHeard(executor))
 
     def worker_changed(self, worker: str, state: str, cause: str) -> None:
         """See ExecutorNews."""

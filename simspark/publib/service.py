@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import heapq
 import os
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
 from itertools import count
 from typing import Any, Protocol
 
-import zmq
-
 from simspark.publib.clock import Clock
 
 Handler = Callable[[Any], None]
 
 LONGEST_SLEEP_S = 3600.0
+READABLE = 1  # to poll and to zmq
 
 
 class Endpoint(Protocol):
@@ -70,8 +70,11 @@ class Loop:
     def __init__(self, clock: Clock, on_crash: Callable[[BaseException], None] | None = None) -> None:
         self.clock = clock
         self._on_crash = on_crash
-        self._poller = zmq.Poller()
+        self._poller: Any = select.poll()
+        self._takes_bytes = select.POLLOUT
+        self._polls_zmq = False
         self._callbacks: dict[Any, Callable[[], None]] = {}
+        self._writable: dict[Any, Callable[[], None]] = {}
         self._endpoints: list[Endpoint] = []
         self._dirty: dict[Endpoint, None] = {}
         self._posted: deque[Callable[[], None]] = deque()
@@ -120,13 +123,21 @@ class Loop:
 
     def add_fd(self, fd: Any, callback: Callable[[], None]) -> None:
         """Call back whenever a descriptor (or zmq socket) is readable."""
+        if not (self._polls_zmq or isinstance(fd, int)):
+            self._poll_zmq()
         self._callbacks[fd] = callback
-        self._poller.register(fd, zmq.POLLIN)
+        self._poller.register(fd, READABLE)
 
     def remove_fd(self, fd: Any) -> None:
         """Forget a descriptor. Twice is harmless; it must not be closed yet."""
+        self._writable.pop(fd, None)
         if self._callbacks.pop(fd, None) is not None:
             self._poller.unregister(fd)
+
+    def when_writable(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back once when a descriptor that was added takes bytes again."""
+        self._writable[fd] = callback
+        self._poller.register(fd, READABLE | self._takes_bytes)
 
     def call_at(self, name: str, when: float, call: Callable[[], None]) -> None:
         """Call at a moment of the clock. A timer of the same name is replaced."""
@@ -166,9 +177,11 @@ class Loop:
     # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self) -> None:
-        for fd, _ in self._poller.poll(self._sleep_ms()):
+        for fd, ready in self._poller.poll(self._sleep_ms()):
+            if ready & self._takes_bytes:
+                self._tell_writable(fd)
             callback = self._callbacks.get(fd)
-            if callback is not None:
+            if callback is not None and ready != self._takes_bytes:
                 callback()
         if self._posted:
             self._run_posted()
@@ -176,6 +189,22 @@ class Loop:
             self._run_timers()
         if self._dirty:
             self._flush()
+
+    def _tell_writable(self, fd: int) -> None:
+        callback = self._writable.pop(fd, None)
+        if callback is not None:
+            self._poller.register(fd, READABLE)
+            callback()
+
+    def _poll_zmq(self) -> None:
+        """From the first socket of zmq on, zmq waits, for descriptors, too. Who has none need not import it."""
+        import zmq
+
+        self._polls_zmq = True
+        self._poller = zmq.Poller()
+        self._takes_bytes = zmq.POLLOUT
+        for fd in self._callbacks:
+            self._poller.register(fd, READABLE | (zmq.POLLOUT if fd in self._writable else 0))
 
     def _sleep_ms(self) -> int:
         if self._posted or self._dirty or self._stopping:

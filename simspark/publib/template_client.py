@@ -27,7 +27,9 @@ from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import ExecutorExit
 
 FORK, KILL, OWN = 1, 2, 3
-STARTED, EXITED, PRINTED = 11, 12, 13
+STARTED, EXITED, PRINTED, STOPPED = 11, 12, 13, 14
+# What a template has ready when it forks: nothing, executors of a driver on this machine, or of a driver anywhere.
+JANITOR, HERE, ANYWHERE = "janitor", "here", "anywhere"
 
 CHILD_READS_FD = 3
 CHILD_WRITES_FD = 4
@@ -42,7 +44,7 @@ first, *others = {roots!r}
 sys.path[:0] = [first] if first not in sys.path else []
 sys.path += [root for root in others if root not in sys.path]
 from simspark.worker.template import main
-main({parent})"""
+main({parent}, {purpose!r})"""
 
 
 class ExecutorStart(NamedTuple):
@@ -82,6 +84,13 @@ class Printed(NamedTuple):
     text: str
 
 
+class Stopped(NamedTuple):
+    """A signal has stopped an executor, or lets it go on."""
+
+    executor: str
+    is_stopped: bool
+
+
 class TemplateEnded(NamedTuple):
     """The template is gone, and its executors with it: each has had its ``Exited`` before this."""
 
@@ -89,7 +98,7 @@ class TemplateEnded(NamedTuple):
 
 
 Exited = ExecutorExit
-TemplateEvent = Started | Printed | ExecutorExit | TemplateEnded
+TemplateEvent = Started | Printed | Stopped | ExecutorExit | TemplateEnded
 
 
 class Channel:
@@ -159,8 +168,9 @@ class Channel:
 class TemplateClient:
     """Starts the template, asks for forks, and turns what it reports into events."""
 
-    def __init__(self) -> None:
+    def __init__(self, purpose: str = ANYWHERE) -> None:
         self.process = 0
+        self._purpose = purpose
         self._channel: Channel | None = None
         self._stderr_fd = -1
         self._processes: dict[str, int] = {}
@@ -171,7 +181,7 @@ class TemplateClient:
         child_reads, write_fd = os.pipe()
         self._stderr_fd, child_stderr = os.pipe()
         try:
-            self.process = _spawn(child_reads, child_writes, child_stderr)
+            self.process = _spawn(self._purpose, child_reads, child_writes, child_stderr)
         finally:
             for fd in (child_reads, child_writes, child_stderr):
                 os.close(fd)
@@ -233,6 +243,8 @@ class TemplateClient:
                 return Exited(*fields)
             case 13:
                 return Printed(*fields)
+            case 14:
+                return Stopped(*fields)
             case _:
                 raise ProtocolError(f"the template sent a frame of kind {kind}")
 
@@ -254,7 +266,7 @@ class TemplateClient:
         return data[-STDERR_KEPT_BYTES:].decode(errors="replace").strip() or "it said nothing"
 
 
-def _spawn(reads: int, writes: int, stderr: int) -> int:
+def _spawn(purpose: str, reads: int, writes: int, stderr: int) -> int:
     """Exec the template with its pipes at the agreed numbers. No fork of a parent that may be large."""
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (reads, writes, stderr)]
     actions = [
@@ -264,7 +276,7 @@ def _spawn(reads: int, writes: int, stderr: int) -> int:
         (os.POSIX_SPAWN_DUP2, high[0], CHILD_READS_FD),
         (os.POSIX_SPAWN_DUP2, high[1], CHILD_WRITES_FD),
     ]
-    code = _BOOT.format(roots=_roots(), parent=os.getpid())
+    code = _BOOT.format(roots=_roots(), parent=os.getpid(), purpose=purpose)
     argv = [sys.executable, "-P", "-c", code]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     try:

@@ -21,27 +21,29 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
-
-import cloudpickle  # noqa: F401 (imported here once, so that executors have it when they fork)
 
 from simspark.publib.blocks.app_directory import remove_tree
 from simspark.publib.clock import SystemClock
 from simspark.publib.template_client import (
+    ANYWHERE,
     CHILD_READS_FD,
     CHILD_WRITES_FD,
     EXITED,
     FORK,
+    HERE,
+    JANITOR,
     KILL,
     OWN,
     PRINTED,
     STARTED,
+    STOPPED,
     Channel,
     ExecutorStart,
 )
 from simspark.worker import orphans
 from simspark.worker.capped_log import CappedLog
-from simspark.worker.executor import service
 
 KILL_AFTER_TERM_S = 1.0
 SWEEP_S = 2.0
@@ -53,6 +55,9 @@ OWN_MEMORY_BYTES = 32 << 20
 OOM_SCORE = "500"
 MARKS_KEPT = 64
 MARK = "SIMSPARK_EXECUTOR"
+# What executors need, by the template's purpose: imported once, before they fork.
+EXECUTORS = ("simspark.worker.executor.service", "cloudpickle")
+MODULES = {JANITOR: (), HERE: EXECUTORS, ANYWHERE: (*EXECUTORS, "simspark.publib.wire.transport")}
 
 
 class _Child:
@@ -185,6 +190,8 @@ class Template:
             _write_proc("/proc/self/comm", seen_name)
             _write_proc("/proc/self/oom_score_adj", OOM_SCORE)
             _limit_memory(start.memory_bytes)
+            from simspark.worker.executor import service
+
             status = service.main(start, self._life_reads)
         except BaseException:
             import traceback
@@ -225,6 +232,10 @@ class Template:
             child.log.close()
             text = child.log.last_lines()
             self._channel.send(EXITED, child.start.executor, status, signal_number, peak, text)
+        for process, is_stopped in _stopped_children():
+            child = self._children.get(process)
+            if child is not None:
+                self._channel.send(STOPPED, child.start.executor, is_stopped)
 
     def _drain_outputs(self, ready: set[int]) -> None:
         for child in self._children.values():
@@ -266,10 +277,12 @@ class Template:
             child.log.close()
 
 
-def main(parent: int) -> None:
+def main(parent: int, purpose: str = ANYWHERE) -> None:
     """Be the template of the process ``parent``, over the two descriptors that it left open."""
     if os.getsid(0) != os.getpid():
         os.setsid()
+    for module in MODULES[purpose]:
+        import_module(module)
     os.chdir("/")
     orphans.adopt()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -315,6 +328,18 @@ def _ended_children() -> Iterator[int]:
         if ended is None or not ended.si_pid:
             return
         yield ended.si_pid
+
+
+def _stopped_children() -> Iterator[tuple[int, bool]]:
+    """Children that a signal has stopped (True) or let go on (False), each change once."""
+    while True:
+        try:
+            changed = os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+        except (AttributeError, OSError):
+            return
+        if changed is None or not changed.si_pid:
+            return
+        yield changed.si_pid, changed.si_code == os.CLD_STOPPED
 
 
 def _reap_one(process: int) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from simspark.publib.blocks.app_directory import AppDirectory
 from simspark.publib.clock import SystemClock
 from simspark.publib.lineage.program import Program
 from simspark.publib.service import Loop
-from simspark.publib.template_client import ExecutorStart, Exited, Printed, TemplateClient, TemplateEnded
+from simspark.publib.template_client import ExecutorStart, Exited, Printed, Stopped, TemplateClient, TemplateEnded
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import Owner
 from simspark.publib.wire.transport import Listener, local_identity
@@ -43,6 +43,7 @@ class MiniDriver:
         self.lost = SimpleQueue()
         self.joined = threading.Condition()
         self.printed = []
+        self.stops = []
         self.peers = {}
         self.tasks = 0
         self.settings = {"inline_result_bytes": 64 << 10}
@@ -64,6 +65,8 @@ class MiniDriver:
                 self.exits.put(event)
             elif isinstance(event, Printed):
                 self.printed.append(event.text)
+            elif isinstance(event, Stopped):
+                self.stops.append(event.is_stopped)
             elif isinstance(event, TemplateEnded):
                 self.loop.remove_fd(fd)
 

@@ -10,6 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.cluster
 TASKS = 600
+JOBS = 50
 # What loads slowly and what a first job does not need. The packages that we stand on load some of it themselves.
 HEAVY = {
     "argparse", "ast", "asyncio", "bz2", "click", "concurrent.futures", "csv", "ctypes", "dataclasses", "decimal",
@@ -26,6 +27,12 @@ PROGRAM = """
 import gc, json, os, sys
 from simspark import SparkContext
 
+def counted(owner, name):
+    calls = []
+    known = getattr(owner, name)
+    setattr(owner, name, lambda *given: calls.append(1) or known(*given))
+    return calls
+
 def collections(_):
     return os.getpid(), gc.get_stats()[2]["collections"]
 
@@ -36,7 +43,12 @@ if __name__ == "__main__":
         executor = sc.parallelize([0], 1).mapPartitions(lambda rows: list(sys.modules)).collect()
         before = collections(0)
         counts = sc.parallelize(range(TASKS), TASKS).map(collections).collect()
-        print(json.dumps([driver, executor, [before, *counts, collections(0)]]))
+        engine = sc._application.engine
+        turns = counted(engine.loop, "_turn")
+        sent = counted(engine._listener, "send")
+        for _ in range(JOBS):
+            sc.parallelize(range(2), 2).count()
+        print(json.dumps([driver, executor, [before, *counts, collections(0)], [len(turns), len(sent)]]))
 """
 
 WHEN_THE_TEMPLATE_STARTS = """
@@ -57,7 +69,7 @@ SparkContext("local[2]", "costs")
 def told(tmp_path_factory):
     """Modules of the driver, modules of an executor, and (process, full collections so far) before and after tasks."""
     path = tmp_path_factory.mktemp("costs") / "program.py"
-    path.write_text(PROGRAM.replace("TASKS", str(TASKS)))
+    path.write_text(PROGRAM.replace("TASKS", str(TASKS)).replace("JOBS", str(JOBS)))
     return json.loads(printed_by(str(path)))
 
 
@@ -85,6 +97,17 @@ def test_the_template_starts_before_the_driver_loads_what_runs_jobs():
     }  # fmt: skip
     assert not loaded & later
     assert len([module for module in loaded if module.startswith("simspark")]) <= 40
+
+
+@pytest.mark.parametrize("side", ["driver", "executor"])
+def test_on_one_machine_nobody_loads_what_only_networks_need(told, side):
+    assert not {"zmq", "simspark.publib.wire.transport"} & set(told[0] if side == "driver" else told[1])
+
+
+def test_a_job_costs_few_turns_and_messages(told):
+    turns, messages = told[3]
+    assert turns <= 5 * JOBS  # one that submits, and one for each report
+    assert messages <= 3 * JOBS  # tasks for two executors, and now and then a program
 
 
 def test_an_executor_loads_nothing_of_driver_master_or_commands(told):

@@ -83,6 +83,15 @@ def test_an_executor_forks_and_its_end_is_reported_with_its_signal(driver):
     assert not alive(process)
 
 
+def test_an_executor_that_a_signal_stops_is_reported_and_again_when_it_goes_on(driver):
+    one = driver()
+    process = process_of(one)
+    os.kill(process, signal.SIGSTOP)
+    wait_until(lambda: one.stops == [True])
+    os.kill(process, signal.SIGCONT)
+    wait_until(lambda: one.stops == [True, False])
+
+
 def test_an_exit_status_and_the_last_lines_are_reported(driver):
     here = driver()
 

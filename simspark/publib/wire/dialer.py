@@ -24,7 +24,7 @@ import zmq
 from simspark.publib import machine
 from simspark.publib.errors import ConfigError, ProtocolError
 from simspark.publib.service import Loop
-from simspark.publib.wire import codec, envelope, probe, sockets
+from simspark.publib.wire import codec, codes, envelope, probe, sockets
 from simspark.publib.wire.envelope import LocalIdentity, Opening
 from simspark.publib.wire.session import DEFAULT_LIMITS, Session, SessionLimits, State
 
@@ -113,7 +113,7 @@ class Dialer:
             if self._loop is not None:
                 self._loop.flush_soon(self)
         else:
-            self._lose_later(sockets.OVERFLOW, f"too much waits for {self.endpoint}")
+            self._lose_later(codes.OVERFLOW, f"too much waits for {self.endpoint}")
 
     # ── what the loop calls ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,7 +137,7 @@ class Dialer:
             return
         if self._session.state is State.OPEN:
             self.flush()
-            self._write([self._me.line(), envelope.encode_answer("BYE", sockets.CLOSED, f"{self._me.role} has left")])
+            self._write([self._me.line(), envelope.encode_answer("BYE", codes.CLOSED, f"{self._me.role} has left")])
         self._end(sockets.LINGER_MS)
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -225,7 +225,7 @@ class Dialer:
         now = self._loop.clock.now()
         self._discard()
         if event == sockets.FAILED_AUTH:
-            self._lose(sockets.ACCESS_REFUSED, f"{self.endpoint} does not know this key as one that may connect")
+            self._lose(codes.ACCESS_REFUSED, f"{self.endpoint} does not know this key as one that may connect")
             return
         refused = not self._connected and now - self._attempt_at < CUT_SHORT_S
         if not refused:
@@ -235,7 +235,7 @@ class Dialer:
         if self._session.state is State.OPEN:
             self._go_silent(now)
         if self._session.state is State.AWAY and refused and now - (self._refused_since or now) >= GONE_S:
-            self._lose(sockets.NO_PEER, f"nobody listens at {self.endpoint} any more")
+            self._lose(codes.NO_PEER, f"nobody listens at {self.endpoint} any more")
         elif self._session.state is not State.OVER:
             self._retry(now)
 
@@ -268,8 +268,8 @@ class Dialer:
             try:
                 self._handle_frames(frames)
             except ProtocolError as error:
-                self._write([self._me.line(), envelope.encode_answer("BYE", sockets.PROTOCOL, str(error))])
-                self._lose(sockets.PROTOCOL, str(error), sockets.LINGER_MS)
+                self._write([self._me.line(), envelope.encode_answer("BYE", codes.PROTOCOL, str(error))])
+                self._lose(codes.PROTOCOL, str(error), sockets.LINGER_MS)
 
     def _handle_frames(self, frames: list[bytes]) -> None:
         if frames[0].startswith(envelope.MAGIC):
@@ -293,7 +293,7 @@ class Dialer:
             return
         conflict = envelope.version_conflict(self._me, other)
         if conflict:
-            self._lose(sockets.VERSION, conflict)
+            self._lose(codes.VERSION, conflict)
         elif answer.verb == "WELCOME":
             self._handle_welcome(other, int(answer.word))
 
@@ -347,12 +347,12 @@ class Dialer:
         """The session did not open in time: find out why, then say so."""
         self._late = True
         if self._shaken and self._socket is not None:
-            self._lose(sockets.NO_PEER, f"{self.endpoint} did not answer the hello in {self._connect_timeout_s:g} s")
+            self._lose(codes.NO_PEER, f"{self.endpoint} did not answer the hello in {self._connect_timeout_s:g} s")
         else:
             self._probe()
 
     def _handle_expired(self) -> None:
-        self._lose(sockets.EXPIRED, f"no connection to {self.endpoint} for {self._resume_window_s:g} s")
+        self._lose(codes.EXPIRED, f"no connection to {self.endpoint} for {self._resume_window_s:g} s")
 
     def _probe(self) -> None:
         if not self._tcp:
@@ -370,9 +370,9 @@ class Dialer:
         tried = f"(tried for {self._connect_timeout_s:g} s)" if self._late else ""
         if found is probe.Found.OUR_KIND and not self._late:
             text = f"{self.endpoint} closed the connection at once: it has other keys than the one given for it here"
-            self._lose(sockets.ACCESS_REFUSED, text)
+            self._lose(codes.ACCESS_REFUSED, text)
         elif self._late or found in {probe.Found.SOMETHING_ELSE, probe.Found.MUTE}:
-            self._lose(sockets.NO_PEER, f"{self.endpoint}: {found.value} {tried}".strip())
+            self._lose(codes.NO_PEER, f"{self.endpoint}: {found.value} {tried}".strip())
 
     def _ask(self, question: Callable[[], Any], take: Callable[[Any], None]) -> None:
         """Have a question that blocks answered on a thread of its own; the answer is taken in the loop."""

@@ -24,9 +24,10 @@ from simspark.publib import machine
 from simspark.publib.errors import ConfigError, PortTaken, ProtocolError, VersionMismatch
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.service import Loop
-from simspark.publib.wire import codec, envelope, sockets, zap
+from simspark.publib.wire import codec, codes, envelope, sockets, zap
 from simspark.publib.wire.connections import Connections
 from simspark.publib.wire.envelope import LocalIdentity, Opening
+from simspark.publib.wire.places import check_place
 from simspark.publib.wire.session import DEFAULT_LIMITS, Session, SessionLimits, State
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Listener:
             return False
         seq, ack = found.session.upcoming()
         if not found.session.push(codec.encode(seq, ack, message)):
-            self._lose_later(found, sockets.OVERFLOW, "too much waits for this peer")
+            self._lose_later(found, codes.OVERFLOW, "too much waits for this peer")
             return False
         self._flush_soon(found)
         return True
@@ -136,7 +137,7 @@ class Listener:
         """End a session. The peer hears PeerLost; the owner does not."""
         found = self._peers.get(peer)
         if found is not None:
-            self._end(found, sockets.CLOSED, f"{self._me.role} has ended the connection")
+            self._end(found, codes.CLOSED, f"{self._me.role} has ended the connection")
 
     def statistics(self) -> ListenerStatistics:
         """Counts so far."""
@@ -170,7 +171,7 @@ class Listener:
         if self._closed:
             return
         for peer in list(self._peers.values()):
-            self._end(peer, sockets.CLOSED, f"{self._me.role} is shutting down")
+            self._end(peer, codes.CLOSED, f"{self._me.role} is shutting down")
         self._closed = True
         if self._loop is not None:
             self._loop.cancel(self._timer("sweep"))
@@ -254,7 +255,7 @@ class Listener:
                 self._owe(peer)
         except ProtocolError as error:
             self._malformed += 1
-            self._lose(peer, sockets.PROTOCOL, str(error))
+            self._lose(peer, codes.PROTOCOL, str(error))
 
     def _read_frames(self) -> list[bytes]:
         """The rest of a message. One of too many frames is dropped while it is read."""
@@ -270,7 +271,7 @@ class Listener:
         if len(frames) != 2 or not frames[1].startswith(b"BYE "):
             raise ProtocolError("a second hello on one connection")
         answer = envelope.decode_answer(frames[1])
-        self._lose(peer, sockets.CLOSED if answer.word == sockets.CLOSED else sockets.PROTOCOL, answer.text, tell=False)
+        self._lose(peer, codes.CLOSED if answer.word == codes.CLOSED else codes.PROTOCOL, answer.text, tell=False)
 
     def _handle_stranger(self, route: bytes) -> None:
         """The first message of a connection: a hello, or something else, which is answered 'hello first'."""
@@ -287,15 +288,15 @@ class Listener:
                 raise ProtocolError("a hello has two frames")
             opening = envelope.decode_opening(rest[0])
         except VersionMismatch as error:
-            self._turn_away(route, sockets.VERSION, str(error))
+            self._turn_away(route, codes.VERSION, str(error))
         except ProtocolError as error:
             self._malformed += 1
-            code = sockets.HELLO_FIRST if str(error) == "hello first" else sockets.PROTOCOL
+            code = codes.HELLO_FIRST if str(error) == "hello first" else codes.PROTOCOL
             self._turn_away(route, code, str(error))
         else:
             role, key = zap.proven_by(first) if self._tcp else ("", "")
             if self._tcp and not role:
-                self._turn_away(route, sockets.ACCESS_REFUSED, "no key was shown")
+                self._turn_away(route, codes.ACCESS_REFUSED, "no key was shown")
             else:
                 self._handle_hello(route, fd, role, key, opening)
 
@@ -304,9 +305,9 @@ class Listener:
         if known is not None:
             self._resume(known, route, fd, key, opening)
         elif opening.resume:
-            self._turn_away(route, sockets.SESSION_OVER, "this session is over or not known here")
+            self._turn_away(route, codes.SESSION_OVER, "this session is over or not known here")
         elif len(self._peers) >= MAX_SESSIONS:
-            self._turn_away(route, sockets.OVERFLOW, "too many sessions")
+            self._turn_away(route, codes.OVERFLOW, "too many sessions")
         else:
             peer = _Peer(f"p{next(self._numbers)}", opening.session, key, self._limits)
             self._peers[peer.name] = self._by_session[peer.id] = peer
@@ -315,7 +316,7 @@ class Listener:
 
     def _resume(self, peer: _Peer, route: bytes, fd: int, key: str, opening: Opening) -> None:
         if peer.key != key:
-            self._turn_away(route, sockets.ACCESS_REFUSED, "this session belongs to another key")
+            self._turn_away(route, codes.ACCESS_REFUSED, "this session belongs to another key")
             return
         if peer.session.state is State.OPENING:
             self._connect(peer, route, fd)
@@ -325,8 +326,8 @@ class Listener:
             peer.session.resume(opening.ack)
         except ProtocolError as error:
             self._malformed += 1
-            self._turn_away(route, sockets.PROTOCOL, str(error))
-            self._lose(peer, sockets.PROTOCOL, str(error))
+            self._turn_away(route, codes.PROTOCOL, str(error))
+            self._lose(peer, codes.PROTOCOL, str(error))
             return
         self._connect(peer, route, fd)
         self._welcome(peer)
@@ -424,7 +425,7 @@ class Listener:
     def _go_silent(self, peer: _Peer) -> None:
         """The connection broke. The route stays known: what was read from it before may still be waiting."""
         if peer.session.state is State.OPENING:
-            self._lose(peer, sockets.CLOSED, "the connection broke before the session opened")
+            self._lose(peer, codes.CLOSED, "the connection broke before the session opened")
         elif peer.session.state is State.OPEN:
             peer.session.break_off()
             assert self._loop is not None
@@ -433,7 +434,7 @@ class Listener:
             self._handler(machine.PeerSilent(peer.name))
 
     def _expire(self, peer: _Peer) -> None:
-        self._lose(peer, sockets.EXPIRED, f"no connection for {self._resume_window_s:g} s", tell=False)
+        self._lose(peer, codes.EXPIRED, f"no connection for {self._resume_window_s:g} s", tell=False)
 
     def _lose_later(self, peer: _Peer, code: str, text: str) -> None:
         """End a session that broke while its owner decides: the owner hears it in the next turn."""
@@ -481,7 +482,7 @@ class Listener:
 def _check_endpoint(endpoint: str, curve: ServerKeys | None, authenticator: zap.Authenticator | None) -> bool:
     """True for tcp. Nothing listens on TCP without keys; the text tells whom that would let in."""
     if not sockets.is_tcp(endpoint):
-        sockets.check_ipc(endpoint)
+        check_place(endpoint.removeprefix("ipc://"))
         return False
     host, _ = sockets.split_tcp(endpoint)
     if curve is None or authenticator is None:

@@ -1,38 +1,15 @@
-"""What Listener and Dialer share of zmq: options, monitors, checked endpoints, and the codes of broken sessions.
-
-A session that ends gives a PeerLost whose reason is ``<code>: <text>``. The codes are below; a core that refuses a
-hello may use others.
-"""
+"""What Listener and Dialer share of zmq: options, monitors and checked endpoints."""
 
 from __future__ import annotations
 
 import os
-import stat
 import struct
 
 import zmq
 
-from simspark.publib.errors import (
-    AccessRefused,
-    ConfigError,
-    NoMaster,
-    PeerTimeout,
-    ProtocolError,
-    SimsparkError,
-    VersionMismatch,
-)
+from simspark.publib.errors import ConfigError
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import codec
-
-ACCESS_REFUSED = "access_refused"  # no key, a wrong key, the key of another role
-VERSION = "version"  # another simspark, Python or wire version
-NO_PEER = "no_peer"  # nobody there, or somebody who does not speak like us; the text tells which
-EXPIRED = "expired"  # the connection broke and did not come back in time
-SESSION_OVER = "session_over"  # the other side does not know this session (any more)
-OVERFLOW = "overflow"  # too much waits for a peer that does not take it
-PROTOCOL = "protocol"  # the peer sent what it must not
-HELLO_FIRST = "hello_first"  # messages without a session
-CLOSED = "closed"  # the other side ended it in an orderly way
 
 HEARTBEAT_MS = 1000
 HEARTBEAT_TIMEOUT_MS = 3000
@@ -40,7 +17,6 @@ HANDSHAKE_MS = 3000
 LINGER_MS = 500
 RECEIVE_QUEUE = 256
 BACKLOG = 1024
-IPC_PATH_LIMIT_BYTES = 100
 BATCH_FRAMES = 256
 BATCH_FRAMES_RECEIVED = 4096
 
@@ -136,30 +112,3 @@ def split_tcp(endpoint: str) -> tuple[str, int]:
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach it."""
     return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-def check_ipc(endpoint: str) -> None:
-    """Refuse a path that is too long for a socket, or a directory that others may enter."""
-    path = endpoint.removeprefix("ipc://")
-    if len(os.fsencode(path)) >= IPC_PATH_LIMIT_BYTES:
-        raise ConfigError(
-            f"The path of a socket must be under {IPC_PATH_LIMIT_BYTES} bytes: {path}\n"
-            "Set SIMSPARK_LOCAL_DIR to a directory with a shorter name, such as /tmp."
-        )
-    directory = os.path.dirname(path)
-    try:
-        found = os.stat(directory)
-    except OSError as error:
-        raise ConfigError(f"the directory of the socket {path}: {error.strerror}") from error
-    if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid != os.geteuid():
-        raise ConfigError(f"{directory} must belong to this user alone: chmod 700 {directory}")
-
-
-def error_for(reason: str) -> SimsparkError:
-    """The typed error of a PeerLost's reason, for who has to raise it."""
-    code, _, text = reason.partition(": ")
-    kinds: dict[str, type[SimsparkError]] = {
-        ACCESS_REFUSED: AccessRefused, VERSION: VersionMismatch, NO_PEER: NoMaster, PROTOCOL: ProtocolError,
-        HELLO_FIRST: ProtocolError, EXPIRED: PeerTimeout,
-    }  # fmt: skip
-    return kinds.get(code, NoMaster)(text or reason)

@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
-import zmq
+from typing import TYPE_CHECKING, Any
 
 from simspark.publib.clock import Clock
 from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire.envelope import local_identity
 from simspark.publib.wire.messages import BlockClientHello, ExecutorHello, Owner
-from simspark.publib.wire.transport import Dialer
+from simspark.publib.wire.unix import SCHEME, UnixDialer
 from simspark.worker.executor.blocks import PendingFetch
+
+if TYPE_CHECKING:
+    import zmq
+
+    from simspark.publib.wire.transport import Dialer
 
 CONNECT_TIMEOUT_S = 10.0
 BLOCK_CONNECT_TIMEOUT_S = 1.0
 
-Context = zmq.Context[zmq.Socket[bytes]]
+
+class Sockets:
+    """The context of zmq's sockets. An executor of a driver on the same machine may never need it, nor import zmq."""
+
+    def __init__(self) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+
+    def context(self) -> zmq.Context[zmq.Socket[bytes]]:
+        """The one of this process."""
+        if self._context is None:
+            import zmq
+
+            self._context = zmq.Context()
+        return self._context
 
 
-def dial_driver(context: Context, start: ExecutorStart, hash_probe: int) -> Dialer:
+def dial_driver(sockets: Sockets, start: ExecutorStart, hash_probe: int) -> Dialer | UnixDialer:
     """The executor's one connection to its driver."""
     hello = ExecutorHello(start.executor, start.nonce, os.getpid(), start.cores, hash_probe)
-    curve = _curve(start, start.driver_key)
-    return Dialer(context, start.driver_endpoint, local_identity("executor"), hello, curve, CONNECT_TIMEOUT_S)
+    endpoint, me = start.driver_endpoint, local_identity("executor")
+    if endpoint.startswith(SCHEME):
+        return UnixDialer(endpoint, me, hello, CONNECT_TIMEOUT_S)
+    from simspark.publib.wire.transport import Dialer
+
+    return Dialer(sockets.context(), endpoint, me, hello, _curve(start, start.driver_key), CONNECT_TIMEOUT_S)
 
 
 class RemoteBlocks:
     """Fetches from other machines. What it takes is imported and connected when the first block is needed."""
 
-    def __init__(self, context: Context, loop: Loop, clock: Clock, start: ExecutorStart) -> None:
-        self._context = context
+    def __init__(self, sockets: Sockets, loop: Loop, clock: Clock, start: ExecutorStart) -> None:
+        self._sockets = sockets
         self._loop = loop
         self._clock = clock
         self._start = start
@@ -48,10 +68,12 @@ class RemoteBlocks:
         return pending
 
     def _dial(self, owner: Owner) -> Dialer:
+        from simspark.publib.wire.transport import Dialer
+
         hello = BlockClientHello(self._start.application)
         curve = _curve(self._start, owner.server_key)
         me = local_identity("executor")
-        return Dialer(self._context, owner.endpoint, me, hello, curve, BLOCK_CONNECT_TIMEOUT_S)
+        return Dialer(self._sockets.context(), owner.endpoint, me, hello, curve, BLOCK_CONNECT_TIMEOUT_S)
 
 
 def _curve(start: ExecutorStart, server_key: str) -> Any:

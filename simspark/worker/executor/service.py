@@ -20,8 +20,6 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-import zmq
-
 from simspark.publib import failpoints, machine
 from simspark.publib.clock import SystemClock
 from simspark.publib.hashing import hash_probe
@@ -30,10 +28,9 @@ from simspark.publib.lineage.spark_files import SparkFiles
 from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
-from simspark.publib.wire.transport import Dialer
 from simspark.worker.executor.blocks import TaskData, read_program
 from simspark.worker.executor.broadcasts import read_broadcast
-from simspark.worker.executor.connection import RemoteBlocks, dial_driver
+from simspark.worker.executor.connection import RemoteBlocks, Sockets, dial_driver
 from simspark.worker.executor.env import Environment
 from simspark.worker.executor.interrupts import Interrupts
 from simspark.worker.executor.memory import ExecutorCache
@@ -59,9 +56,9 @@ class Executor:
         self._status = 0
         self._over = threading.Event()
         self._loop = Loop(self._clock, self._crashed)
-        self._context = zmq.Context()
-        self._dialer: Dialer = dial_driver(self._context, start, hash_probe())
-        self._fetcher = RemoteBlocks(self._context, self._loop, self._clock, start)
+        sockets = Sockets()
+        self._dialer = dial_driver(sockets, start, hash_probe())
+        self._fetcher = RemoteBlocks(sockets, self._loop, self._clock, start)
         self._outbox = Outbox(self._loop, self._clock, self._dialer.send)
         self._interrupts = Interrupts()
         self._cache = ExecutorCache(self._environment, self._post_dropped, self._open_data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
@@ -223,3 +224,46 @@ def test_what_is_posted_after_the_end_is_dropped(loop):
     loop.run()
     loop.post(fail)
     loop.stop()
+
+
+def turn(loop):
+    loop.post(lambda: None)  # so that it does not sleep
+    loop._turn()
+
+
+@pytest.mark.parametrize("polls_zmq", [False, True])
+def test_who_waits_until_a_descriptor_takes_bytes_is_called_once(loop, polls_zmq):
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    called = []
+    if polls_zmq:
+        loop._poll_zmq()
+    loop.add_fd(writes, lambda: called.append("readable"))
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writes, b"x" * 65536)
+    loop.when_writable(writes, lambda: called.append("writable"))
+    turn(loop)
+    assert called == []
+    os.read(reads, 1 << 20)
+    turn(loop)
+    turn(loop)
+    assert called == ["writable"]
+    loop.remove_fd(writes)
+    os.close(reads)
+    os.close(writes)
+    loop._close()
+
+
+def test_descriptors_are_heard_also_when_zmq_has_taken_over(loop):
+    reads, writes = os.pipe()
+    heard = []
+    loop.add_fd(reads, lambda: heard.append(os.read(reads, 10)))
+    loop._poll_zmq()
+    os.write(writes, b"a")
+    turn(loop)
+    assert heard == [b"a"]
+    loop.remove_fd(reads)
+    os.close(reads)
+    os.close(writes)
+    loop._close()
