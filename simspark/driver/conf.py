@@ -14,7 +14,6 @@ from typing import Any
 from simspark.driver.system_properties import spark_properties
 from simspark.publib.errors import ConfigError
 from simspark.publib.named_tuple import NamedTuple
-from simspark.publib.optimizations import NAMES, names_in
 
 ENVIRONMENT = {
     "SIMSPARK_MASTER": "spark.master",
@@ -165,6 +164,17 @@ def _cpus(text: str) -> str:
     return f"{float(text):g}"
 
 
+def _optimizations(text: str) -> frozenset[str]:
+    if not text:
+        return frozenset()  # as nearly always: then there is nothing to load
+    from simspark.publib.optimizations import NAMES, SETTING, names_in
+
+    try:
+        return names_in(text)
+    except ValueError:
+        raise ConfigError(f"{SETTING} is {text!r}, but must be some of {', '.join(NAMES)}. (SS101)") from None
+
+
 def _choice(*words: str) -> _Kind:
     def parse(text: str) -> str:
         return words[[word.lower() for word in words].index(text.strip().lower())]
@@ -180,7 +190,7 @@ _FLAG = _Kind(_flag, "true or false")
 _CPUS = _Kind(_cpus, "a number of cores, above 0")
 _RATE = _Kind(_rate, "a number of times a second, at most 1000")
 _FACTOR = _Kind(_factor, "a number above 0")
-_OPTIMIZATIONS = _Kind(names_in, f"some of {', '.join(NAMES)}")
+_OPTIMIZATIONS = _Kind(_optimizations, "names of optimizations, with commas between them")
 _LABELS = _Kind(_labels, "KEY=VALUE, several with commas")
 
 SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
@@ -438,6 +448,8 @@ def driver_settings(conf: SparkConf) -> DriverSettings:
 def _parse(setting: DriverSetting, text: str) -> Any:
     try:
         return setting.kind.parse(text)
+    except ConfigError:
+        raise
     except (ValueError, KeyError):
         raise ConfigError(f"{setting.key} is {text!r}, but must be {setting.kind.form}. (SS101)") from None
 

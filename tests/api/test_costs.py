@@ -81,7 +81,7 @@ COSTS = {
     "partitionBy": Cost(lambda rdd: pairs(rdd).partitionBy(3).count(), 1, 0.1),
     "distinct": Cost(lambda rdd: rdd.distinct().count(), 0, 1.5),
     "sortByKey": Cost(lambda rdd: pairs(rdd).sortByKey().count(), 2, 1),  # its sample runs the map a second time
-    "join": Cost(lambda rdd: pairs(rdd).join(pairs(rdd)).count(), 2, 0.1),
+    "join": Cost(lambda rdd: pairs(rdd).join(pairs(rdd)).count(), 2, 0.2),
     "join, few keys": Cost(lambda rdd: few_keys(rdd).join(few_keys(rdd.filter(lambda x: x < 9))).count(), 2, 0.2),
     "leftOuterJoin": Cost(lambda rdd: pairs(rdd).leftOuterJoin(few_keys(rdd.filter(lambda x: x < 9))).count(), 3, 0.1),
     "cogroup": Cost(lambda rdd: pairs(rdd).cogroup(pairs(rdd)).count(), 2, 0.2),

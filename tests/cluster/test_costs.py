@@ -11,6 +11,7 @@ import pytest
 pytestmark = pytest.mark.cluster
 TASKS = 600
 JOBS = 50
+MAPPERS, REDUCERS = 3, 8
 # What loads slowly and what a first job does not need. The packages that we stand on load some of it themselves.
 HEAVY = {
     "argparse", "ast", "asyncio", "bz2", "click", "concurrent.futures", "csv", "ctypes", "dataclasses", "decimal",
@@ -48,7 +49,9 @@ if __name__ == "__main__":
         sent = counted(engine._listener, "send")
         for _ in range(JOBS):
             sc.parallelize(range(2), 2).count()
-        print(json.dumps([driver, executor, [before, *counts, collections(0)], [len(turns), len(sent)]]))
+        sc.range(1000, numSlices=MAPPERS).map(lambda x: (x, x)).groupByKey(REDUCERS).count()
+        files = [name for _, _, names in os.walk(sc._application.directory.path) for name in names]
+        print(json.dumps([driver, executor, [before, *counts, collections(0)], [len(turns), len(sent)], files]))
 """
 
 WHEN_THE_TEMPLATE_STARTS = """
@@ -67,9 +70,12 @@ SparkContext("local[2]", "costs")
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """Modules of the driver, modules of an executor, and (process, full collections so far) before and after tasks."""
-    path = tmp_path_factory.mktemp("costs") / "program.py"
-    path.write_text(PROGRAM.replace("TASKS", str(TASKS)).replace("JOBS", str(JOBS)))
+    """Modules of the driver, modules of an executor, (process, full collections so far) before and after tasks,
+    turns of the loop and messages of some jobs, and the files that a shuffle leaves."""
+    path, program = tmp_path_factory.mktemp("costs") / "program.py", PROGRAM
+    for name, value in {"TASKS": TASKS, "JOBS": JOBS, "MAPPERS": MAPPERS, "REDUCERS": REDUCERS}.items():
+        program = program.replace(name, str(value))
+    path.write_text(program)
     return json.loads(printed_by(str(path)))
 
 
@@ -122,3 +128,11 @@ def test_tasks_do_not_make_full_collections(told):
     made = {process: max(full) - min(full) for process, full in counts.items()}
     assert sum(map(len, counts.values())) == TASKS + 2
     assert sum(made.values()) <= TASKS / 100
+
+
+def test_a_map_task_leaves_one_file_however_many_read_of_it(told):
+    shuffles = {}
+    for name in told[4]:
+        if name.startswith("shuffle-"):
+            shuffles.setdefault(name.split("-")[1], []).append(name)
+    assert sorted(map(len, shuffles.values())) == [MAPPERS]
