@@ -12,7 +12,6 @@ from simspark.driver.call_site import call_site
 from simspark.driver.lifeline import Lifeline
 from simspark.driver.user_errors import action
 from simspark.publib.errors import NotSerializable, SimsparkError
-from simspark.publib.optimizations import uses
 
 if TYPE_CHECKING:
     from simspark.driver.engine import Following, Prepared
@@ -148,6 +147,7 @@ class Sources:
 
     def _numbers(self, numbers: Sequence[int], count: int, operation: str) -> RDD[int]:
         from simspark.publib.lineage.sources import RangeSource
+        from simspark.publib.optimizations import uses
 
         size = len(numbers)
         cuts = [part * size // count for part in builtins.range(count + 1)]
