@@ -79,11 +79,14 @@ COSTS = {
     "groupByKey": Cost(lambda rdd: few_keys(rdd).groupByKey().count(), 1, 0.1),
     "groupByKey, distinct keys": Cost(lambda rdd: pairs(rdd).groupByKey().count(), 1, 2.5),
     "partitionBy": Cost(lambda rdd: pairs(rdd).partitionBy(3).count(), 1, 0.1),
-    "distinct": Cost(lambda rdd: rdd.distinct().count(), 0, 1.5),
+    "distinct": Cost(lambda rdd: rdd.distinct().count(), 0, 0.2),
     "sortByKey": Cost(lambda rdd: pairs(rdd).sortByKey().count(), 2, 1),  # its sample runs the map a second time
     "join": Cost(lambda rdd: pairs(rdd).join(pairs(rdd)).count(), 2, 0.2),
     "join, few keys": Cost(lambda rdd: few_keys(rdd).join(few_keys(rdd.filter(lambda x: x < 9))).count(), 2, 0.2),
     "leftOuterJoin": Cost(lambda rdd: pairs(rdd).leftOuterJoin(few_keys(rdd.filter(lambda x: x < 9))).count(), 3, 0.1),
+    "subtract": Cost(lambda rdd: rdd.subtract(rdd.filter(lambda x: x < 9)).count(), 1, 0.2),
+    "subtractByKey": Cost(lambda rdd: few_keys(rdd).subtractByKey(pairs(rdd.filter(lambda x: x < 5))).count(), 2, 0.2),
+    "intersection": Cost(lambda rdd: rdd.intersection(rdd).count(), 0, 0.2),
     "cogroup": Cost(lambda rdd: pairs(rdd).cogroup(pairs(rdd)).count(), 2, 0.2),
 }
 

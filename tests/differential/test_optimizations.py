@@ -28,6 +28,7 @@ EACH = [  # where random programs seldom come
     "print(r1.sortByKey(False, 3).glom().collect())",
     "print(r1.join(r1.filter(lambda kv: kv[0] < 5), 3).glom().collect())",
     "print(r1.leftOuterJoin(r1.filter(lambda kv: kv[0] < 5), 3).glom().collect())",
+    "print(r0.map(lambda x: x % 9).distinct(3).glom().collect())",
     "r2 = r0.map(lambda x: (x, -x))", "r3 = r0.map(lambda x: (2 * x, str(x)))",
     "print(r2.join(r3, 2).glom().collect())", "print(r2.leftOuterJoin(r3, 2).glom().collect())",
     "print(r2.rightOuterJoin(r3, 2).glom().collect())", "print(r2.fullOuterJoin(r3, 2).glom().collect())",

@@ -13,7 +13,7 @@ from simspark.publib.lineage import row_functions as fn
 from simspark.publib.lineage import steps
 from simspark.publib.lineage.partitioner import HashPartitioner, Partitioner
 from simspark.publib.lineage.shared import ResultIterable
-from simspark.publib.lineage.shuffle_read import CoGroupRead, JoinRead
+from simspark.publib.lineage.shuffle_read import CoGroupRead, IntersectRead, JoinRead, SubtractRead
 from simspark.publib.lineage.task import Source
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ class JoinTransformations(Handle[T]):
         >>> sc.parallelize([("a", 1), ("b", 4), ("b", 5)]).subtractByKey(sc.parallelize([("a", 3)])).collect()
         [('b', 4), ('b', 5)]
         """
-        grouped = _cogrouped([self, other], _cogroup_read, "subtractByKey", numPartitions)
-        kept = grouped._step(steps.Filter, fn.only_left, "subtractByKey", True)
-        return kept._step(steps.FlatMapValues, fn.first, "subtractByKey", True)
+        return _cogrouped([self, other], lambda inputs: SubtractRead(*inputs), "subtractByKey", numPartitions)
 
     def subtract(self, other: RDD[T], numPartitions: int | None = None) -> RDD[T]:
         """The rows that the other does not have, as often as they are here.
@@ -122,8 +120,8 @@ class JoinTransformations(Handle[T]):
         >>> sorted(sc.parallelize([1, 2, 2, 3]).subtract(sc.parallelize([3])).collect())
         [1, 2, 2]
         """
-        mine = self._step(steps.Map, fn.pair_with_none, "subtract")
-        left = mine.subtractByKey(other._step(steps.Map, fn.pair_with_none, "subtract"), numPartitions)
+        mine = self._step(steps.MapPartitions, fn.paired_with_none, "subtract")
+        left = mine.subtractByKey(other._step(steps.MapPartitions, fn.paired_with_none, "subtract"), numPartitions)
         return left._step(steps.Map, fn.first, "subtract")
 
     def intersection(self, other: RDD[T]) -> RDD[T]:
@@ -132,12 +130,10 @@ class JoinTransformations(Handle[T]):
         >>> sorted(sc.parallelize([1, 2, 3, 3]).intersection(sc.parallelize([2, 3, 4])).collect())
         [2, 3]
         """
-        mine = self._step(steps.Map, fn.pair_with_none, "intersection")
-        theirs = other._step(steps.Map, fn.pair_with_none, "intersection")
-        both = _cogrouped([mine, theirs], _cogroup_read, "intersection", None)
-        return both._step(steps.Filter, fn.all_present, "intersection", True)._step(
-            steps.Map, fn.first, "intersection"
-        )
+        mine = self._step(steps.MapPartitions, fn.paired_with_none, "intersection")
+        theirs = other._step(steps.MapPartitions, fn.paired_with_none, "intersection")
+        both = _cogrouped([mine, theirs], lambda inputs: IntersectRead(*inputs), "intersection", None)
+        return both._step(steps.Map, fn.first, "intersection")
 
 
 def _joined(left: Handle[Any], right: Handle[Any], how: str, operation: str, partitions: int | None) -> RDD[Any]:

@@ -12,6 +12,7 @@ from simspark.driver.user_errors import action
 from simspark.publib.hashing import portable_hash
 from simspark.publib.lineage import row_functions as fn
 from simspark.publib.lineage import steps
+from simspark.publib.lineage.aggregation import keep_left
 from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitioner
 from simspark.publib.lineage.result_functions import SAMPLED_PER_PARTITION, Sampled, SampleKeys, range_bounds
 from simspark.publib.lineage.sinks import Count
@@ -94,8 +95,8 @@ class SortTransformations(Handle[T]):
         >>> sorted(sc.parallelize([1, 1, 2, 3]).distinct().collect())
         [1, 2, 3]
         """
-        pairs = self._step(steps.Map, fn.pair_with_none, "distinct")
-        return pairs.reduceByKey(fn.keep_left, numPartitions)._step(steps.Map, fn.first, "distinct")
+        pairs = self._step(steps.MapPartitions, fn.paired_with_none, "distinct")
+        return pairs.reduceByKey(keep_left, numPartitions)._step(steps.Map, fn.first, "distinct")
 
 
 def _sorted(rdd: Handle[Any], ordering: Ordering, partitions: int, operation: str) -> RDD[Any]:

@@ -15,9 +15,9 @@ everywhere in Spark.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 from operator import add
 from typing import Any
 
@@ -56,15 +56,26 @@ class Aggregator(NamedTuple):
         """The user's function."""
         return self.merge_value
 
-    def combine_values(self, rows: Iterator[tuple[Any, Any]], task: TaskRun) -> Iterator[tuple[Any, Any]]:
+    def combine_values(self, rows: Iterator[tuple[Any, Any]], task: TaskRun) -> Combined:
         """(key, combiner) for (key, value) rows."""
         return _combine(rows, self.create, self.merge_value, self.merge_combiners, task)
 
-    def merge_combined(self, rows: Iterator[tuple[Any, Any]], task: TaskRun) -> Iterator[tuple[Any, Any]]:
-        """(key, combiner) for rows that are (key, combiner) of several partitions."""
-        if self.merge_combiners is extend_list:
-            return _combine(rows, copy_list, extend_list, extend_list, task)
+    def merge_combined(self, rows: Iterator[tuple[Any, Any]], task: TaskRun) -> Combined:
+        """(key, combiner) for rows that are (key, combiner) of several partitions; combiners are taken, not copied."""
         return _combine(rows, identity, self.merge_combiners, self.merge_combiners, task)
+
+
+class Combined(Iterable[tuple[Any, Any]]):
+    """Every key with its group, in first-seen order, to be read once; ``held`` if all of them are in memory."""
+
+    __slots__ = ("_rows", "held")
+
+    def __init__(self, rows: Iterator[tuple[Any, Any]], held: Groups | None = None) -> None:
+        self._rows = rows
+        self.held = held
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return self._rows
 
 
 def identity(value: Any) -> Any:
@@ -77,15 +88,15 @@ def as_list(value: Any) -> list[Any]:
     return [value]
 
 
-def copy_list(values: list[Any]) -> list[Any]:
-    """A new list of the same values."""
-    return [*values]
-
-
 def append_value(values: list[Any], value: Any) -> list[Any]:
     """The list with one more value."""
     values.append(value)
     return values
+
+
+def keep_left(left: Any, right: Any) -> Any:  # noqa: ARG001 (the right one is what is dropped)
+    """The first of two."""
+    return left
 
 
 def extend_list(values: list[Any], more: list[Any]) -> list[Any]:
@@ -145,7 +156,7 @@ class _Combiner:
         self._merge_combiners = merge_combiners
         self._lists = merge in {append_value, extend_list}
         self._absorb = _absorber(create, merge)
-        self._groups: Groups = defaultdict(list) if self._lists else {}
+        self._groups: Groups = defaultdict(list) if merge is append_value else {}
         self._runs = BucketRuns(task, identity, merge_combiners)
         self._homeless = BucketRuns(task, lambda content: content.group if type(content) is _Begun
                                     else create(content), merge)
@@ -193,23 +204,23 @@ class _Combiner:
         self._runs.spill(self._groups.items())
         self._groups.clear()
 
-    def result(self) -> Iterator[tuple[Any, Any]]:
+    def result(self) -> Combined:
         """Every key with its group, in first-seen order."""
         if self._runs:
             self._runs.spill(self._groups.items())
             self._groups.clear()
             self._share.count(0)
-            return self._runs.merged()
+            return Combined(self._runs.merged())
         if self._pending or self._homeless:
             self._homeless.spill(self._pending)
             self._pending.clear()
-            return self._share.until_read(chain(self._groups.items(), self._homeless.merged()))
+            return Combined(self._share.until_read(chain(self._groups.items(), self._homeless.merged())))
         fold_nans(self._groups, self._merge_combiners)
-        return self._share.until_read(iter(self._groups.items()))
+        return Combined(self._share.until_read(iter(self._groups.items())), self._groups)
 
 
 def _combine(rows: Iterator[tuple[Any, Any]], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
-             merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> Iterator[tuple[Any, Any]]:
+             merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> Combined:
     combiner = _Combiner(create, merge, merge_combiners, task)
     for window in windows(rows, task.memory_budget_bytes, combiner.held_bytes, combiner.spill):
         combiner.take(window)
@@ -232,6 +243,8 @@ def _absorber(create: Callable[[Any], Any], merge: Callable[[Any, Any], Any]) ->
         return _absorb_into_lists
     if merge is extend_list and uses("lists"):
         return _absorb_lists
+    if create is identity and merge is keep_left and uses("first-values"):
+        return _absorb_first
     if create is identity:
         return _absorb_sums(merge) if is_addition(merge) and uses("sums") else _absorb_reduced(merge)
     return _absorb_created(create, merge)
@@ -244,7 +257,14 @@ def _absorb_into_lists(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
 
 def _absorb_lists(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
     for key, values in rows:
-        groups[key].extend(values)
+        if key in groups:
+            groups[key].extend(values)
+        else:
+            groups[key] = values
+
+
+def _absorb_first(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
+    deque(starmap(groups.setdefault, rows), maxlen=0)
 
 
 def _absorb_sums(function: Callable[[Any, Any], Any]) -> Absorb:

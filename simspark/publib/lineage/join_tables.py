@@ -35,11 +35,15 @@ _MISSING = object()
 
 
 class Table:
-    """The values of each key of one parent: themselves while no key has come twice, from then on in lists."""
+    """The values of each key of one parent: themselves while no key has come twice, from then on in lists.
 
-    __slots__ = ("groups", "unique")
+    With ``only_keys`` it is enough to have one of them.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("groups", "only_keys", "unique")
+
+    def __init__(self, only_keys: bool) -> None:
+        self.only_keys = only_keys
         self.unique = True
         self.groups: dict[Any, Any] = {}
         self.clear()
@@ -50,7 +54,7 @@ class Table:
         if self.unique:
             before = len(groups)
             deque(map(groups.setdefault, keys, values), maxlen=0)
-            if len(groups) == before + len(keys):
+            if len(groups) == before + len(keys) or self.only_keys:
                 return
             held = set(islice(groups, before, None))
             self.make_lists()
@@ -92,10 +96,10 @@ class Table:
 
 
 class Tables:
-    """One table for each parent, or what of them was spilled."""
+    """One table for each parent, or what of them was spilled. ``only_keys`` says it of each parent's values."""
 
-    def __init__(self, count: int, parents: Iterable[Iterator[Columns]], task: TaskRun) -> None:
-        self._tables = [Table() for _ in range(count)]
+    def __init__(self, parents: Iterable[Iterator[Columns]], only_keys: Sequence[bool], task: TaskRun) -> None:
+        self._tables = list(map(Table, only_keys))
         self._runs = BucketRuns(task, _own_lists, _extend_all)
         self._budget_bytes = task.memory_budget_bytes
         self._share = Share(task.budget)
@@ -170,6 +174,24 @@ class Tables:
         left, right = self._tables
         unique = left.unique and right.unique
         return self._share.until_read(_paired(left.groups, right.groups, how) if unique else self._joined_lists(how))
+
+    def in_both(self) -> Iterator[Any]:
+        """The keys that both parents have."""
+        if self._runs:
+            return (key for key, (left, right) in self._runs.merged() if left and right)
+        left, right = self._tables
+        return self._share.until_read(filter(right.groups.__contains__, left.groups))
+
+    def left_only(self) -> Iterator[Iterator[Any]]:
+        """The rows, in parts, of the first parent whose key the second does not have."""
+        if self._runs:
+            return (zip(repeat(key), left, strict=False) for key, (left, right) in self._runs.merged() if not right)
+        left, right = self._tables
+        keys = filterfalse(right.groups.__contains__, left.groups)
+        parts: Iterator[Iterator[Any]] = (zip(repeat(key), left.groups[key], strict=False) for key in keys)
+        if left.unique:
+            parts = (zip(some, map(left.groups.__getitem__, some), strict=True) for some in chunks(keys))
+        return self._share.until_read(parts)
 
     def _joined_lists(self, how: str) -> Iterator[Iterator[Any]]:
         left, right = self._tables

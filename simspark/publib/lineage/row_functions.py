@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import reduce
 from itertools import count, repeat
@@ -19,24 +19,9 @@ first = itemgetter(0)
 second = itemgetter(1)
 
 
-def pair_with_none(row: Any) -> tuple[Any, None]:
-    """A row as a key without a value."""
-    return (row, None)
-
-
-def keep_left(left: Any, right: Any) -> Any:  # noqa: ARG001 (the right one is what is dropped)
-    """The first of two."""
-    return left
-
-
-def all_present(row: tuple[Any, Iterable[Any]]) -> bool:
-    """Whether no group of a cogrouped row is empty."""
-    return all(row[1])
-
-
-def only_left(row: tuple[Any, Sequence[Any]]) -> bool:
-    """Whether a row of two cogrouped RDDs has something on the left and nothing on the right."""
-    return bool(row[1][0]) and not row[1][1]
+def paired_with_none(rows: Iterator[Any]) -> Iterator[tuple[Any, None]]:
+    """Rows as keys without values."""
+    return zip(rows, repeat(None))
 
 
 class EqualsKey(NamedTuple):
@@ -130,7 +115,7 @@ class Combine(NamedTuple):
 
     def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:
         """(key, combiner) rows."""
-        return self.aggregator.combine_values(rows, task)
+        return iter(self.aggregator.combine_values(rows, task))
 
 
 class Sort(NamedTuple):

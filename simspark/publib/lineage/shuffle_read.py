@@ -36,7 +36,7 @@ class ShuffleRead(NamedTuple):
         rows: Iterator[Any] = chain.from_iterable(map(_rows_of_batch, self._batches(split, task)))
         if self.aggregator is not None:
             aggregate = self.aggregator.merge_combined if self.combined else self.aggregator.combine_values
-            rows = aggregate(rows, task)
+            rows = iter(aggregate(rows, task))
         if self.ordering is not None:
             rows = iter(self.ordering.sort(rows, task))
         return rows
@@ -95,8 +95,38 @@ class JoinRead(NamedTuple):
         return chain.from_iterable(_tables((self.left, self.right), split, task).joined(self.how))
 
 
-def _tables(parents: Sequence[Source], split: Sequence[Part], task: TaskRun) -> Tables:
-    return Tables(len(parents), map(_columns_of_part, parents, split, repeat(task)), task)
+class SubtractRead(NamedTuple):
+    """The rows of the left parent whose key the right one does not have, by key in first-seen order.
+
+    Split: ((index, split), (index, split)).
+    """
+
+    left: Source
+    right: Source
+
+    def rows(self, split: Sequence[Part], task: TaskRun) -> Iterator[Any]:
+        """The rows that are left of one partition."""
+        return chain.from_iterable(_tables((self.left, self.right), split, task, (False, True)).left_only())
+
+
+class IntersectRead(NamedTuple):
+    """(key, None) for each key that both parents have, in the left one's first-seen order.
+
+    Split: ((index, split), (index, split)).
+    """
+
+    left: Source
+    right: Source
+
+    def rows(self, split: Sequence[Part], task: TaskRun) -> Iterator[Any]:
+        """The keys of one partition."""
+        return zip(_tables((self.left, self.right), split, task, (True, True)).in_both(), repeat(None))
+
+
+def _tables(parents: Sequence[Source], split: Sequence[Part], task: TaskRun,
+            only_keys: Sequence[bool] | None = None) -> Tables:
+    columns = map(_columns_of_part, parents, split, repeat(task))
+    return Tables(columns, only_keys or [False] * len(parents), task)
 
 
 def _columns_of_part(source: Source, part: Part, task: TaskRun) -> Iterator[Columns]:
