@@ -209,7 +209,15 @@ class Application:
             return self._shared
 
     def pickle(self, program: Program) -> bytes:
-        """Pickle a stage's program; large values that it captured become blocks of their own."""
+        """Pickle a stage's program. It holds what it refers to: broadcasts, and blocks of large values in it."""
+        from simspark.driver.lifeline import holding
+        from simspark.publib.lineage.shared import pickled_broadcasts
+
+        with pickled_broadcasts() as lifelines:
+            data = self._pickled(program)
+        return holding(data, lifelines)
+
+    def _pickled(self, program: Program) -> bytes:
         data = pickle_program(program)
         most = self.settings.auto_broadcast_bytes
         if not most or len(data) <= most or not optimizations.uses("large-values"):

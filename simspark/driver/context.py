@@ -305,7 +305,9 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
 
     def put_broadcast(self, broadcast_id: int, value: Any) -> int:
         """See driver.engine."""
-        return self._running().files.put_value(f"broadcast-{broadcast_id}", value)
+        application = self._running()
+        application.engine.drop_forgotten()  # room for it: often it takes the place of another
+        return application.files.put_value(f"broadcast-{broadcast_id}", value)
 
     def add_accumulator(self, accumulator: Accumulator[Any]) -> None:
         """See driver.engine."""

@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 
 from simspark.driver.closures import PROTOCOL, global_names, is_by_reference, slot_names
 from simspark.driver.files import DriverFiles
-from simspark.driver.lifeline import Forget, Lifeline
+from simspark.driver.lifeline import Forget, Lifeline, holding
 from simspark.publib.blocks.segments import encode_batch
 from simspark.publib.lineage.large_values import LargeValue, SplitProgram
 from simspark.publib.named_tuple import NamedTuple
@@ -51,12 +51,6 @@ class _Block:
         self.value = value
         self.size_bytes = size_bytes
         self._lifeline = Lifeline(forget, "destroyed", value.broadcast)
-
-
-class SplitBytes(bytes):
-    """A pickled program that keeps the blocks alive which it refers to."""
-
-    blocks: tuple[_Block, ...] = ()
 
 
 class _Found(NamedTuple):
@@ -100,9 +94,7 @@ class LargeValues:
             return None
         nothing = LargeValue(-1, 0, False)
         values = tuple(nothing if block is None else block.value for block in blocks)
-        data = SplitBytes(payload.dump(SplitProgram(rest, values)))
-        data.blocks = here
-        return data
+        return holding(payload.dump(SplitProgram(rest, values)), here)
 
     def _block(self, found: _Found) -> _Block:
         digest = hashlib.blake2b(digest_size=16)

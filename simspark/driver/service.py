@@ -122,7 +122,8 @@ class Engine:
 
     def drop_forgotten(self) -> None:
         """Let go now of what is not needed, not at the next job."""
-        self.loop.post(self._drop_forgotten)
+        if self._forgotten:
+            self.loop.post(self._drop_forgotten)
 
     def share(self, file: SharedFile) -> None:
         """Let all executors have a file of the driver's before the tasks of jobs that are submitted after this."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import operator
+import os
 import pickle
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -116,3 +120,59 @@ def test_groups_are_iterables_with_a_length_that_can_be_read_again_and_travel(sc
     assert (len(group), list(group), list(group)) == (2, [1, 2], [1, 2])
     assert (group.data, group.index, group.maxindex) == ([1, 2], 0, 2)
     assert list(pickle.loads(pickle.dumps(group))) == [1, 2]
+
+
+def copies_held(_: int) -> int:
+    from simspark.publib.lineage.shared import BROADCAST_VALUES
+
+    return len(BROADCAST_VALUES._values)
+
+
+def value_at(table: Any, index: int) -> Any:
+    return table.value[index]
+
+
+def test_a_broadcast_is_forgotten_when_no_rdd_refers_to_it_any_more(here: HereContext) -> None:
+    table = here.broadcast([1])
+    gone = ("destroyed", table.id)
+    rdd = here.parallelize([0]).map(partial(value_at, table))
+    del table
+    gc.collect()
+    assert gone not in here.forgotten
+    del rdd
+    gc.collect()
+    assert gone in here.forgotten
+
+
+def test_broadcasts_that_are_gone_leave_neither_file_nor_copy(real_sc: Any) -> None:
+    for number in range(5):
+        table = real_sc.broadcast(bytes(1000 + number))
+        assert real_sc.parallelize([0], 1).map(lambda _: len(table.value)).sum() == 1000 + number  # noqa: B023 - run at once
+    directory = real_sc._application.directory.path
+    there = [name for name in os.listdir(directory) if name.startswith("broadcast-")]
+    assert len(there) <= 2
+    assert real_sc.parallelize([0], 1).map(copies_held).first() <= 2
+
+
+def forget_what_is_gone(sc: Any) -> None:
+    gc.collect()
+    sc.broadcast(0)
+    sc.parallelize([1]).count()
+
+
+def test_a_shuffle_that_is_made_anew_still_has_the_broadcast_of_its_program(real_sc: Any) -> None:
+    table = real_sc.broadcast(5)
+    totals = real_sc.parallelize([(1, 1)], 1).map(lambda pair: (pair[0], table.value)).reduceByKey(operator.add)
+    assert totals.collect() == [(1, 5)]
+    table = real_sc.broadcast(5)
+    totals.cleanShuffleDependencies(blocking=True)
+    forget_what_is_gone(real_sc)
+    assert totals.collect() == [(1, 5)]
+
+
+def test_broadcasts_live_as_long_as_the_rows_or_the_broadcast_that_they_are_in(real_sc: Any) -> None:
+    rows = real_sc.parallelize([real_sc.broadcast(5)], 1)
+    outer = real_sc.broadcast([real_sc.broadcast(6)])
+    outer.value.clear()
+    forget_what_is_gone(real_sc)
+    assert rows.map(lambda inner: inner.value + outer.value[0].value).collect() == [11]

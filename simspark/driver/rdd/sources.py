@@ -124,14 +124,16 @@ class Sources:
         return self._slices([rows[start:stop] for start, stop in cuts], "parallelize")
 
     def _slices(self, slices: Sequence[Sequence[T]], operation: str) -> RDD[T]:
+        from simspark.publib.lineage.shared import pickled_broadcasts
         from simspark.publib.lineage.sources import SliceSource
         from simspark.publib.lineage.task import FileRef, SegmentRef
 
         number = self.next_id("rdd")
         name = f"data-{number}"
-        self.put_data(name, slices)
+        with pickled_broadcasts() as lifelines:
+            self.put_data(name, slices)
         splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(len(slices))]
-        return self._made(operation, SliceSource(), splits, number, Lifeline(self.forget, "data", number))
+        return self._made(operation, SliceSource(), splits, number, Lifeline(self.forget, "data", number, lifelines))
 
     def range(self, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None) -> RDD[int]:
         """Make an RDD of numbers from ``start`` to below ``end``, or from 0 to below ``start``.
@@ -198,7 +200,7 @@ class Sources:
         [1, None]
         """
         from simspark.driver.rdd.core import RDD
-        from simspark.publib.lineage.shared import Broadcast
+        from simspark.publib.lineage.shared import Broadcast, pickled_broadcasts
 
         if isinstance(value, (RDD, Sources)):
             raise NotSerializable(
@@ -206,14 +208,15 @@ class Sources:
             )
         number = self.next_id("broadcast")
         try:
-            pieces = self.put_broadcast(number, value)
+            with pickled_broadcasts() as lifelines:
+                pieces = self.put_broadcast(number, value)
         except (SimsparkError, OSError):
             raise
         except Exception as error:
             raise NotSerializable(
                 f"Could not serialize broadcast: {type(error).__name__}: {error}. (SS102)"
             ) from error
-        return Broadcast(number, pieces, value, self)
+        return Broadcast(number, pieces, value, self, Lifeline(self.forget, "destroyed", number, lifelines))
 
     def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """Make a sum that tasks add to and only the driver reads; numbers need no ``accum_param``.

@@ -93,21 +93,41 @@ class BroadcastValues:
 BROADCAST_VALUES = BroadcastValues()
 
 
+class _Pickled(threading.local):
+    lifelines: list[object] | None = None
+
+
+_PICKLED = _Pickled()
+
+
+@contextmanager
+def pickled_broadcasts() -> Iterator[list[object]]:
+    """The lifelines of the broadcasts that this thread pickles meanwhile: what holds the pickle must hold them."""
+    before, _PICKLED.lifelines = _PICKLED.lifelines, []
+    try:
+        yield _PICKLED.lifelines
+    finally:
+        _PICKLED.lifelines = before
+
+
 class Broadcast(Generic[T]):
     """A read-only value that every task can see and each machine holds once. Made by SparkContext.broadcast.
 
-    It travels as its number; ``value`` is read when a task first asks.
+    It travels as its number; ``value`` is read when a task first asks. When nothing of the program refers to it any
+    more, the copies are dropped as by ``destroy``.
 
     >>> prices = sc.broadcast({"tea": 2, "cake": 3})
     >>> sc.parallelize(["cake", "tea", "cake"]).map(lambda order: prices.value[order]).collect()
     [3, 2, 3]
     """
 
-    def __init__(self, broadcast_id: int, pieces: int, value: T, owner: BroadcastOwner) -> None:
+    def __init__(self, broadcast_id: int, pieces: int, value: T, owner: BroadcastOwner,
+                 lifeline: object = None) -> None:
         self.id = broadcast_id
         self._pieces = pieces
         self._value: T | None = value
         self._owner: BroadcastOwner | None = owner
+        self._lifeline = lifeline
         self._destroyed = False
 
     @property
@@ -196,6 +216,8 @@ class Broadcast(Generic[T]):
 
     def __reduce__(self) -> Any:
         self._refuse_if_destroyed("used in a task")
+        if _PICKLED.lifelines is not None:
+            _PICKLED.lifelines.append(self._lifeline)
         return _arrived_broadcast, (self.id, self._pieces)
 
     def __repr__(self) -> str:
@@ -206,7 +228,7 @@ def _arrived_broadcast(broadcast_id: int, pieces: int) -> Broadcast[Any]:
     broadcast: Broadcast[Any] = Broadcast.__new__(Broadcast)
     broadcast.id = broadcast_id
     broadcast._pieces = pieces
-    broadcast._value = broadcast._owner = None
+    broadcast._value = broadcast._owner = broadcast._lifeline = None
     broadcast._destroyed = False
     return broadcast
 
