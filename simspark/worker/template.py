@@ -41,6 +41,7 @@ from simspark.publib.template_client import (
     STOPPED,
     Channel,
     ExecutorStart,
+    unask_for_large_pages,
 )
 from simspark.worker import orphans
 from simspark.worker.capped_log import CappedLog
@@ -281,6 +282,7 @@ def main(parent: int, purpose: str = ANYWHERE) -> None:
     """Be the template of the process ``parent``, over the two descriptors that it left open."""
     if os.getsid(0) != os.getpid():
         os.setsid()
+    unask_for_large_pages(os.environ)
     for module in MODULES[purpose]:
         import_module(module)
     os.chdir("/")
