@@ -6,7 +6,6 @@ caller's thread.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import os
@@ -34,6 +33,7 @@ from simspark.driver.watchers import Watchers
 from simspark.publib import optimizations
 from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
 from simspark.publib.clock import SystemClock
+from simspark.publib.digest import blake2b
 from simspark.publib.errors import ConfigError, ContextStopped
 from simspark.publib.lineage.program import Program
 from simspark.publib.lineage.shared import Accumulator
@@ -235,8 +235,11 @@ class Application:
             from simspark.driver.local_modules import LocalModules
 
             most = self.settings.ship_max_bytes
-            self._modules = LocalModules(self.shared.share_modules, most, self._has_far_executors())
+            self._modules = LocalModules(self._share_now, most, self._has_far_executors())
         self._modules.refresh()
+
+    def _share_now(self, entries: list[tuple[str, str]], modules: tuple[str, ...], problem: str) -> None:
+        self.shared.share_modules(entries, modules, problem)
 
     def _has_far_executors(self) -> bool:
         """Whether executors may be on machines that do not see this one's files."""
@@ -272,7 +275,7 @@ class Application:
         return {stage: self._code(pickled(), compiled.split, stage) for stage, pickled in compiled.programs.items()}
 
     def _code(self, program: bytes, split: Callable[[int, int], Any], stage: int) -> StageCode:
-        digest = hashlib.blake2b(program, digest_size=16).digest()
+        digest = blake2b(program, digest_size=16).digest()
         name = ""
         if len(program) > INLINE_PROGRAM_BYTES:
             name = f"program-{digest.hex()}"

@@ -11,7 +11,6 @@ changed between two jobs is another block. It goes when no program refers to it 
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -26,6 +25,7 @@ from simspark.driver.closures import PROTOCOL, global_names, is_by_reference, sl
 from simspark.driver.files import DriverFiles
 from simspark.driver.lifeline import Forget, Lifeline, holding
 from simspark.publib.blocks.segments import encode_batch
+from simspark.publib.digest import blake2b
 from simspark.publib.lineage.large_values import LargeValue, SplitProgram
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire import payload
@@ -97,7 +97,7 @@ class LargeValues:
         return holding(payload.dump(SplitProgram(rest, values)), here)
 
     def _block(self, found: _Found) -> _Block:
-        digest = hashlib.blake2b(digest_size=16)
+        digest = blake2b(digest_size=16)
         for part in found.parts:
             digest.update(part)
         block = self._blocks.get(digest.digest())

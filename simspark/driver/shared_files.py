@@ -8,7 +8,6 @@ for the life of the application: what a task reads never depends on when it runs
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from urllib.parse import quote, unquote
 from simspark.driver.files import DriverFiles
 from simspark.publib.archives import archive_form, pack, tree, unpack
 from simspark.publib.blocks.app_directory import remove_tree
+from simspark.publib.digest import blake2b
 from simspark.publib.errors import UserError
 from simspark.publib.lineage.storage import Storage, is_url, name_of, settled, storage_of
 from simspark.publib.named_tuple import NamedTuple
@@ -225,7 +225,7 @@ def _write_hashed(path: str, write: Callable[[IO[bytes]], None]) -> str:
 
 def content_digest(chunks: Iterable[Any]) -> str:
     """The name of a content."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = blake2b(digest_size=16)
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()

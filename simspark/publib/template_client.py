@@ -42,7 +42,8 @@ TUNABLES = "GLIBC_TUNABLES"
 LARGE_PAGES = "glibc.malloc.hugetlb=1"
 
 _LENGTH = struct.Struct("!I")
-_BOOT = """import sys
+_BOOT = """import gc, sys
+gc.disable()
 first, *others = {roots!r}
 sys.path[:0] = [first] if first not in sys.path else []
 sys.path += [root for root in others if root not in sys.path]

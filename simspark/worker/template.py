@@ -57,7 +57,10 @@ OOM_SCORE = "500"
 MARKS_KEPT = 64
 MARK = "SIMSPARK_EXECUTOR"
 # What executors need, by the template's purpose: imported once, before they fork.
-EXECUTORS = ("simspark.worker.executor.service", "cloudpickle")
+EXECUTORS = (
+    "simspark.worker.executor.service", "simspark.publib.lineage.sources", "simspark.publib.lineage.sinks",
+    "simspark.publib.lineage.result_functions", "cloudpickle",
+)  # fmt: skip
 MODULES = {JANITOR: (), HERE: EXECUTORS, ANYWHERE: (*EXECUTORS, "simspark.publib.wire.transport")}
 
 
@@ -292,8 +295,8 @@ def main(parent: int, purpose: str = ANYWHERE) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, lambda *_: setattr(template, "told_to_end", True))
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # off since the first line; what is garbage by now is too little to look for it
+    gc.enable()
     template.run()
 
 
@@ -383,7 +386,7 @@ def _reset_signals() -> None:
 
 def _write_proc(path: str, text: str) -> None:
     try:
-        with open(path, "w", encoding="ascii") as file:
+        with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError:
         return
@@ -400,7 +403,7 @@ def _limit_memory(limit_bytes: int) -> None:
     import resource
 
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
+        with open("/proc/self/statm", encoding="utf-8") as file:
             have = int(file.read().split()[5]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes + have + OWN_MEMORY_BYTES, resource.RLIM_INFINITY))
     except (OSError, ValueError):

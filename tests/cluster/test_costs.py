@@ -39,6 +39,7 @@ def collections(_):
 
 if __name__ == "__main__":
     with SparkContext("local[2]", "costs") as sc:
+        first = sc.parallelize(range(2), 2).map(lambda _: list(sys.modules)).collect()
         sc.parallelize(range(100), 2).map(lambda x: (x % 3, x)).reduceByKey(lambda a, b: a + b).collect()
         driver = list(sys.modules)
         executor = sc.parallelize([0], 1).mapPartitions(lambda rows: list(sys.modules)).collect()
@@ -51,9 +52,10 @@ if __name__ == "__main__":
             sc.parallelize(range(2), 2).count()
         sc.range(1000, numSlices=MAPPERS).map(lambda x: (x, x)).groupByKey(REDUCERS).count()
         files = [name for _, _, names in os.walk(sc._application.directory.path) for name in names]
-        print(json.dumps([driver, executor, [before, *counts, collections(0)], [len(turns), len(sent)], files]))
+        print(json.dumps([driver, executor, [before, *counts, collections(0)], [len(turns), len(sent)], files, first]))
 """
 
+FORKS_WITH = "[import_module(module) for module in MODULES[HERE]]"
 WHEN_THE_TEMPLATE_STARTS = """
 import os, sys
 before = set(sys.modules)
@@ -102,12 +104,18 @@ def test_the_template_starts_before_the_driver_loads_what_runs_jobs():
         "simspark.driver.rdd.core", "simspark.driver.service", "simspark.driver.stages", "simspark.publib.service",
     }  # fmt: skip
     assert not loaded & later
-    assert len([module for module in loaded if module.startswith("simspark")]) <= 40
+    assert len([module for module in loaded if module.startswith("simspark")]) <= 45
+
+
+def test_an_executor_finds_what_a_first_job_needs_loaded(told):
+    ready = printed_by("-c", f"import sys; from simspark.worker.template import *; {FORKS_WITH}; print(*sys.modules)")
+    missing = set(told[5][0]) - set(ready.split())
+    assert not [module for module in missing if module.startswith("simspark")]
 
 
 @pytest.mark.parametrize("side", ["driver", "executor"])
 def test_on_one_machine_nobody_loads_what_only_networks_need(told, side):
-    assert not {"zmq", "simspark.publib.wire.transport"} & set(told[0] if side == "driver" else told[1])
+    assert not {"zmq", "simspark.publib.wire.transport", "_hashlib"} & set(told[0] if side == "driver" else told[1])
 
 
 def test_a_job_costs_few_turns_and_messages(told):

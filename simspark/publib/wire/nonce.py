@@ -6,9 +6,9 @@ executor may say hello to its driver before the master's word about it has arriv
 
 from __future__ import annotations
 
-import hashlib
+from simspark.publib.digest import blake2b
 
 
 def executor_nonce(secret: bytes, executor: str) -> bytes:
     """What an executor shows to prove that it is the one: known to who launched it, and to it alone."""
-    return hashlib.sha256(secret + executor.encode()).digest()
+    return blake2b(executor.encode(), key=secret, digest_size=32).digest()

@@ -8,7 +8,6 @@ directory, there complete or not at all, and verified against the digest that th
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import sys
@@ -16,6 +15,7 @@ import threading
 from typing import Any
 
 from simspark.publib.blocks.segments import storage_fault
+from simspark.publib.digest import blake2b
 from simspark.publib.errors import FetchFailed, UserError
 from simspark.publib.wire.messages import SharedFile
 from simspark.worker.executor.blocks import Fetcher
@@ -118,7 +118,7 @@ class SharedCopies:
 
     def _content(self, file: SharedFile) -> Any:
         content = memoryview(read_value(self._environment, self._fetcher, file.block, file.pieces))
-        if hashlib.blake2b(content, digest_size=16).hexdigest() != file.digest:
+        if blake2b(content, digest_size=16).hexdigest() != file.digest:
             remove_file(os.path.join(self._environment.directory, file.block))
             raise FetchFailed(DRIVER, file.block, -1, -1, f"{file.name} is not what the driver added")
         return content
