@@ -67,6 +67,7 @@ def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@cache
 def sources():
     return sorted(PACKAGE.rglob("*.py"))
 
@@ -125,6 +126,7 @@ def test_layers_import_only_what_is_below_them():
     assert not wrong
 
 
+@cache
 def mirrors():
     return {name(path): path for path in sources() if "/" not in name(path)} | {
         name(path): path for path in sources() if name(path).startswith(("core/", "sql/"))
