@@ -16,7 +16,7 @@ from simspark.publib import events
 from simspark.publib.clock import Clock
 from simspark.publib.errors import ConfigError
 from simspark.publib.sampling_profile import DRIVER_STAGE, Profile
-from simspark.publib.stack_sampler import ENGINE, StackSampler, kind_of
+from simspark.publib.stack_sampler import ENGINE, SHARED_SOON_S, StackSampler, kind_of
 from simspark.publib.wire.messages import TaskSamples
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SampleCollector:
         self._path = _checked_path(out)
         self._profile = Profile(name, rate_hz)
         self._lock = threading.Lock()
-        self._sampler = StackSampler(rate_hz, clock, self._take_own, waits=is_waiting)
+        self._sampler = StackSampler(rate_hz, clock, self._take_own, soon_s=SHARED_SOON_S, waits=is_waiting)
 
     def attach(self, engine: Engine) -> None:
         """Hear what executors send, and watch the calling thread."""

@@ -21,6 +21,11 @@ class Clock(Protocol):
         ...
 
 
+def thread_cpu_s() -> float:
+    """How long the calling thread has been on a processor: for what work costs, not for when it is done."""
+    return time.thread_time()
+
+
 class SystemClock:
     """The machine's clocks."""
 

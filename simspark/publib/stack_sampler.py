@@ -4,6 +4,11 @@ A look that comes late counts for all those that were due: a function of C that 
 seen once, at its end, and counts as often as Python that ran as long. Looks are due at fixed times, also while nobody
 was watched, so work that is shorter than the time between two of them is seen as often as its share deserves.
 
+Who looks waits for the interpreter's lock. Code that gives it up by itself now and then, as checksums do, would be all
+that is seen, since others keep it for 5 ms (``sys.setswitchinterval``); so it changes hands sooner where tasks are
+watched. The price is a look at the lock each time, which adds up while a function of C keeps it: after looks that were
+dear the wait is longer, and shorter again after cheap ones.
+
 The watched threads pay for a look with the interpreter's lock, for up to a hundred microseconds. What was seen goes to
 ``send`` every second, when it has become much, and whenever ``flush`` asks; so its size is bounded.
 """
@@ -17,7 +22,7 @@ import time
 from collections.abc import Callable
 from types import CodeType, FrameType
 
-from simspark.publib.clock import Clock
+from simspark.publib.clock import Clock, thread_cpu_s
 from simspark.publib.wire.messages import TaskSamples
 
 SEND_EVERY_S = 1.0
@@ -26,6 +31,12 @@ MOST_FRAMES = 1500
 DEEPEST = 128
 DEEPEST_WALK = 2000
 LONGEST_TEXT_BYTES = 200
+SOON_S = 0.0002
+"""How soon a watched thread gives up the interpreter's lock, where it is the only one that works."""
+SHARED_SOON_S = 0.001
+DEAR_S = 0.002
+CHEAP_LOOKS = 10
+LONGER = 4
 USER, LIBRARY, ENGINE = "user", "library", "engine"
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -40,11 +51,13 @@ Line = tuple[str, str, int, int]
 class StackSampler:
     """Watches threads that have said ``begin`` until they say ``end``.
 
-    Stacks are seen from the function on that ``outermost`` called; ``waits`` tells moments that do not count.
+    Stacks are seen from the function on that ``outermost`` called; ``waits`` tells moments that do not count. The
+    interpreter's lock is had within ``soon_s`` where Python runs.
     """
 
     def __init__(self, rate_hz: float, clock: Clock, send: Callable[[TaskSamples], None],
-                 outermost: CodeType | None = None, waits: Callable[[FrameType], bool] = lambda _: False,
+                 outermost: CodeType | None = None, soon_s: float = SOON_S,
+                 waits: Callable[[FrameType], bool] = lambda _: False,
                  stacks: Callable[[], dict[int, FrameType]] = sys._current_frames) -> None:
         self._period_s = 1 / rate_hz
         self._clock = clock
@@ -52,6 +65,9 @@ class StackSampler:
         self._outermost = outermost
         self._waits = waits
         self._stacks = stacks
+        self._usual_s = sys.getswitchinterval()
+        self._soon_s = self._wait_s = min(soon_s, self._usual_s)
+        self._cheap = 0
         self._watched: dict[int, tuple[int, float]] = {}
         self._busy = threading.Event()
         self._over = False
@@ -66,7 +82,9 @@ class StackSampler:
 
     def stop(self) -> None:
         """Look no more, and send what there is."""
-        self._over = True
+        with self._lock:
+            self._over = True
+            sys.setswitchinterval(self._usual_s)
         self._busy.set()
         self.flush()
 
@@ -122,6 +140,8 @@ class StackSampler:
         self._seen[seen] = self._seen.get(seen, 0) + times
 
     def _run(self) -> None:
+        sys.setswitchinterval(self._soon_s)
+        spent_s = thread_cpu_s()
         while not self._over:
             if not self._watched:
                 self._busy.clear()
@@ -129,7 +149,24 @@ class StackSampler:
                     self._busy.wait()
                 self._pass_over(self._clock.now())
             time.sleep(max(0.0, self._due - self._clock.now()))
+            with self._lock:
+                if not self._over:
+                    self._pace(thread_cpu_s() - spent_s)
+            spent_s = thread_cpu_s()
             self.look(self._clock.now())
+
+    def _pace(self, spent_s: float) -> None:
+        """Choose how long to wait for the lock, by what having it for this look has cost."""
+        before_s = self._wait_s
+        self._cheap += 1
+        if spent_s > DEAR_S:
+            self._cheap = 0
+            self._wait_s = min(before_s * LONGER, self._usual_s)
+        elif self._cheap >= CHEAP_LOOKS:
+            self._cheap = 0
+            self._wait_s = max(before_s / 2, self._soon_s)
+        if before_s != self._wait_s:
+            sys.setswitchinterval(self._wait_s)
 
     def _pass_over(self, now: float) -> None:
         """What was due while nobody was watched is not made up for."""

@@ -40,7 +40,8 @@ def samples_in(folded, function):
     """Samples of tasks in all, and with this function on their stack."""
     lines = [line.rpartition(" ") for line in folded.splitlines() if not line.startswith("driver")]
     assert all(samples.isdigit() for _, _, samples in lines)
-    return sum(int(each[2]) for each in lines), sum(int(each[2]) for each in lines if f"{function} (" in each[0])
+    inside = [each for each in lines if f".{function} (" in each[0] or f";{function} (" in each[0]]
+    return sum(int(each[2]) for each in lines), sum(int(each[2]) for each in inside)
 
 
 @pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,512]", "local-cluster[1,2,512]"])
@@ -74,6 +75,27 @@ def test_functions_of_c_count_with_the_python_that_calls_them(scratch, tmp_path)
         assert sc.parallelize(range(2), 2).mapPartitions(sorts).collect() == [2_000_000] * 2
     lines = [line for line in out.read_text().splitlines() if "sorts.<listcomp>" in line or ".sorts (" in line]
     assert sum(int(line.rpartition(" ")[2]) for line in lines) >= 20
+
+
+def test_python_between_calls_that_give_up_the_interpreters_lock_is_seen(scratch, tmp_path):
+    out = tmp_path / "p.folded"
+    conf = SparkConf(False).set("spark.simspark.profile.sample", 100).set("spark.simspark.profile.out", out)
+
+    def gives_up(data):
+        import zlib
+
+        return zlib.crc32(data)
+
+    def keeps(x):
+        return sum([number * number % 7 for number in range(20_000)])  # about 2 ms
+
+    def both(x):
+        return keeps(x) + gives_up(b"x" * 20_000)
+
+    with SparkContext("local[2]", "lock", conf=conf) as sc:
+        assert sc.range(600, numSlices=2).map(both).count() == 600
+    tasks, in_keeps = samples_in(out.read_text(), "keeps")
+    assert in_keeps > tasks / 2
 
 
 def test_off_it_loads_nothing_anywhere(scratch):

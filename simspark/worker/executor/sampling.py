@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simspark.publib.clock import Clock
-from simspark.publib.stack_sampler import StackSampler
+from simspark.publib.stack_sampler import SHARED_SOON_S, SOON_S, StackSampler
 from simspark.publib.wire.messages import TaskReport, TaskSamples
 from simspark.worker.executor.runner import Runs, Work
 
@@ -33,9 +33,10 @@ class SampledRunner:
                 self._sampler.flush()
 
 
-def sampled(runner: Runs, rate_hz: float, clock: Clock, send: Callable[[TaskSamples], None],
+def sampled(runner: Runs, rate_hz: float, cores: int, clock: Clock, send: Callable[[TaskSamples], None],
             is_idle: Callable[[], bool]) -> SampledRunner:
     """The runner, watched from now on."""
-    sampler = StackSampler(rate_hz, clock, send, SampledRunner.run.__code__)
+    soon_s = SOON_S if cores == 1 else SHARED_SOON_S  # task threads that share the lock would pass it on as often
+    sampler = StackSampler(rate_hz, clock, send, SampledRunner.run.__code__, soon_s)
     sampler.start()
     return SampledRunner(runner, sampler, is_idle)

@@ -173,7 +173,8 @@ class Executor:
         if rate:
             from simspark.worker.executor.sampling import sampled
 
-            self._runner = sampled(self._runner, float(rate), self._clock, self._post, self._queue.empty)
+            cores, is_idle = self._start.cores, self._queue.empty
+            self._runner = sampled(self._runner, float(rate), cores, self._clock, self._post, is_idle)
 
     def _post(self, message: messages.TaskSamples) -> None:
         self._loop.post(lambda: self._dialer.send(message))

@@ -139,6 +139,34 @@ def test_moments_of_waiting_do_not_count():
     assert watch.counts() == [(1, 1)]
 
 
+@pytest.fixture
+def intervals(monkeypatch):
+    """The switch intervals that are asked for."""
+    asked = []
+    monkeypatch.setattr(sys, "setswitchinterval", asked.append)
+    return asked
+
+
+def test_after_looks_that_were_dear_it_waits_longer_for_the_lock_and_shorter_again_after_cheap_ones(intervals):
+    sampler = Watch(soon_s=0.001).sampler
+    cheap, dear = stack_sampler.DEAR_S / 2, stack_sampler.DEAR_S * 2
+    for _ in range(50):
+        sampler._pace(cheap)
+    assert intervals == []
+    for _ in range(3):
+        sampler._pace(dear)
+    assert intervals == [0.004, 0.005]  # 0.005 is what the interpreter begins with
+    for _ in range(50):
+        sampler._pace(cheap)
+    assert intervals[2:] == [0.0025, 0.00125, 0.001]
+
+
+def test_at_the_end_the_interpreter_is_as_it_was(intervals):
+    watch = Watch()
+    watch.sampler.stop()
+    assert intervals == [sys.getswitchinterval()]
+
+
 def test_it_sends_by_itself_every_second():
     watch = Watch()
     watch.sampler.begin(1)
