@@ -73,6 +73,8 @@ class StackSampler:
         self._over = False
         self._lock = threading.Lock()
         self._lines: dict[Line, int] = {}
+        self._places: dict[tuple[int, int], int] = {}
+        self._codes: list[CodeType] = []
         self._seen: dict[tuple[int, tuple[int, ...]], int] = {}
         self._due = self._sent = clock.now()
 
@@ -101,7 +103,7 @@ class StackSampler:
     def flush(self) -> None:
         """Send what was seen and not sent yet. Any thread."""
         with self._lock:
-            lines, self._lines = self._lines, {}
+            lines, self._lines, self._places, self._codes = self._lines, {}, {}, []
             seen, self._seen = self._seen, {}
             self._sent = self._clock.now()
         if seen:
@@ -121,23 +123,37 @@ class StackSampler:
                 late = -int((first - since) // self._period_s) if since > first else 0
                 if frame is not None and late < times and not self._waits(frame):
                     self._count(stage, frame, times - late)
-            much = len(self._seen) >= MOST_STACKS or len(self._lines) >= MOST_FRAMES
+        self._maybe_flush(now)
+
+    def _maybe_flush(self, now: float) -> None:
+        much = len(self._seen) >= MOST_STACKS or len(self._lines) >= MOST_FRAMES
         if much or now - self._sent >= SEND_EVERY_S:
             self.flush()
 
     def _count(self, stage: int, frame: FrameType | None, times: int) -> None:
-        stack: list[Line] = []
-        while frame is not None and len(stack) < DEEPEST_WALK:
-            code = frame.f_code
-            if code is self._outermost:
-                break
-            stack.append((code.co_filename, code.co_qualname, code.co_firstlineno, frame.f_lineno or 0))
+        frames: list[FrameType] = []
+        while frame is not None and len(frames) < DEEPEST_WALK and frame.f_code is not self._outermost:
+            frames.append(frame)
             frame = frame.f_back
         if len(self._seen) >= MOST_STACKS or len(self._lines) >= MOST_FRAMES:
-            stack = []  # many threads at once: this one only counts
-        number, lines = self._lines.setdefault, self._lines
-        seen = (stage, tuple([number(line, len(lines)) for line in stack[: -DEEPEST - 1 : -1]]))
+            frames = []  # many threads at once: this one only counts
+        outermost, places = frames[: -DEEPEST - 1 : -1], self._places
+        try:
+            numbers = [places[id(each.f_code), each.f_lasti] for each in outermost]
+        except KeyError:
+            numbers = [self._number(each) for each in outermost]
+        seen = (stage, tuple(numbers))
         self._seen[seen] = self._seen.get(seen, 0) + times
+
+    def _number(self, frame: FrameType) -> int:
+        """The number of a frame's line. The code is kept, so that its id is no other's."""
+        code = frame.f_code
+        place = (id(code), frame.f_lasti)
+        if place not in self._places:
+            line = (code.co_filename, code.co_qualname, code.co_firstlineno, frame.f_lineno or 0)
+            self._codes.append(code)
+            self._places[place] = self._lines.setdefault(line, len(self._lines))
+        return self._places[place]
 
     def _run(self) -> None:
         sys.setswitchinterval(self._soon_s)

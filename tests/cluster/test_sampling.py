@@ -98,6 +98,22 @@ def test_python_between_calls_that_give_up_the_interpreters_lock_is_seen(scratch
     assert in_keeps > tasks / 2
 
 
+def test_waiting_counts_where_the_task_waits(scratch, tmp_path):
+    out = tmp_path / "p.folded"
+    conf = SparkConf(False).set("spark.simspark.profile.sample", 100).set("spark.simspark.profile.out", out)
+
+    def waits(x):
+        import subprocess
+
+        return subprocess.run(["sleep", "0.5"], check=True).returncode
+
+    with SparkContext("local[2]", "waits", conf=conf) as sc:
+        assert sc.range(2, numSlices=2).map(waits).sum() == 0
+    tasks, in_waits = samples_in(out.read_text(), "waits")
+    assert in_waits > tasks / 2
+    assert in_waits >= 50  # of 100
+
+
 def test_off_it_loads_nothing_anywhere(scratch):
     with SparkContext("local[1]", conf=SparkConf(False)) as sc:
         def loaded(_):

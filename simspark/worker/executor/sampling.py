@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simspark.publib.clock import Clock
+from simspark.publib.signal_sampler import SignalSampler, works_here
 from simspark.publib.stack_sampler import SHARED_SOON_S, SOON_S, StackSampler
 from simspark.publib.wire.messages import TaskReport, TaskSamples
 from simspark.worker.executor.runner import Runs, Work
@@ -35,8 +36,12 @@ class SampledRunner:
 
 def sampled(runner: Runs, rate_hz: float, cores: int, clock: Clock, send: Callable[[TaskSamples], None],
             is_idle: Callable[[], bool]) -> SampledRunner:
-    """The runner, watched from now on."""
-    soon_s = SOON_S if cores == 1 else SHARED_SOON_S  # task threads that share the lock would pass it on as often
-    sampler = StackSampler(rate_hz, clock, send, SampledRunner.run.__code__, soon_s)
+    """The runner, watched from now on. With one core, tasks run in the main thread, and have its signals."""
+    task = SampledRunner.run.__code__
+    if cores == 1 and works_here():
+        sampler: StackSampler = SignalSampler(rate_hz, clock, send, task)
+    else:
+        soon_s = SOON_S if cores == 1 else SHARED_SOON_S  # task threads that share the lock would pass it on as often
+        sampler = StackSampler(rate_hz, clock, send, task, soon_s)
     sampler.start()
     return SampledRunner(runner, sampler, is_idle)
