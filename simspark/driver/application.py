@@ -37,6 +37,7 @@ from simspark.publib.digest import blake2b
 from simspark.publib.errors import ConfigError, ContextStopped
 from simspark.publib.lineage.program import Program
 from simspark.publib.lineage.shared import Accumulator
+from simspark.publib.resources import cache_bytes, tasks_bytes
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import ExecutorSettings, Owner
 
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
 ACTIVITIES_STOP_S = 5.0
 LEAST_CLUSTER_PARALLELISM = 2
-BUDGET_SHARE = 0.5
 KINDS = ("rdd", "shuffle", "stage", "job", "broadcast", "accumulator")
 
 
@@ -82,7 +82,7 @@ class Application:
         self.updates = AccumulatedUpdates(self._apply_updates)
         self.activities = Activities(self._clock)
         self.status = StatusStore(settings.retained_jobs, settings.retained_stages, settings.driver_host or "localhost",
-                                  int(settings.executor_memory_bytes * BUDGET_SHARE))
+                                  cache_bytes(settings.executor_memory_bytes))
         try:
             self._start(name, template)
         except BaseException:
@@ -189,7 +189,7 @@ class Application:
             application=self.id,
             import_path=tuple(os.path.abspath(path) for path in sys.path if isinstance(path, str)),
             working_directory=os.getcwd(),
-            memory_budget_bytes=int(settings.executor_memory_bytes * BUDGET_SHARE / settings.executor_cores),
+            memory_budget_bytes=tasks_bytes(settings.executor_memory_bytes) // settings.executor_cores,
             batch_rows=settings.batch_rows,
             inline_result_bytes=settings.inline_result_bytes,
             properties=_task_properties(settings),

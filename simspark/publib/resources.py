@@ -6,6 +6,10 @@ import os
 
 CGROUP = "/sys/fs/cgroup"
 _FALLBACK_MEMORY_BYTES = 1 << 30
+INTERPRETER_BYTES = 24 << 20
+TASKS_SHARE = 0.5
+CACHE_SHARE = 0.35
+"""Of what the interpreter leaves. What is held is estimated and encoded in part while it is held: hence the rest."""
 
 
 def usable_cores(cgroup: str = CGROUP) -> int:
@@ -31,6 +35,20 @@ def usable_memory_bytes(cgroup: str = CGROUP) -> int:
         if limit.isdigit():
             memory = min(memory, int(limit))
     return memory
+
+
+def tasks_bytes(executor_bytes: int) -> int:
+    """How much the rows that tasks of an executor hold may take, where the executor may take so much."""
+    return int(_for_rows(executor_bytes) * TASKS_SHARE)
+
+
+def cache_bytes(executor_bytes: int) -> int:
+    """How much the partitions that an executor keeps in memory may take."""
+    return int(_for_rows(executor_bytes) * CACHE_SHARE)
+
+
+def _for_rows(executor_bytes: int) -> int:
+    return max(executor_bytes - INTERPRETER_BYTES, executor_bytes // 2)
 
 
 def _read(path: str) -> str:

@@ -335,18 +335,20 @@ class SegmentFile:
         start, length = self.extent(index)
         return self._view(start, start + length)
 
-    def batches(self, index: int) -> Iterator[list[Any]]:
+    def batches(self, index: int, window_bytes: int = 0) -> Iterator[list[Any]]:
         """The batches of one segment, verified and unpickled as they are asked for.
 
-        No more of the segment is read or mapped at once than WINDOW_BYTES, or the largest of its frames.
+        No more of the segment is read or mapped at once than ``window_bytes`` (0: WINDOW_BYTES), or the largest of
+        its frames.
         """
+        window_bytes = window_bytes or WINDOW_BYTES
         start, length = self.extent(index)
         stop = start + length
         while start < stop:
-            view = self._view(start, min(stop, start + WINDOW_BYTES))
+            view = self._view(start, min(stop, start + window_bytes))
             whole = _whole_frames(view)
             if not whole:
-                view = self._view(start, min(stop, start + max(WINDOW_BYTES, _first_length(view))))
+                view = self._view(start, min(stop, start + max(window_bytes, _first_length(view))))
                 whole = len(view)
             yield from decode_batches(view[:whole], self._path)
             start += whole

@@ -27,8 +27,9 @@ from simspark.publib.lineage.merging import merge_blocks
 from simspark.publib.lineage.task import TaskRun
 
 BUCKETS = 64
-CHUNK_ROWS = 1 << 14
-BATCHES_IN_BUDGET = 512  # encoded; in memory their rows are several times as large, and a merge reads BUCKETS of them
+CHUNK_ROWS = 1 << 13
+BATCHES_IN_BUDGET = 2048  # encoded; in memory their rows are several times as large, and a merge reads BUCKETS of them
+LEAST_WINDOW_BYTES = 4 << 10
 _SPREAD = 0x9E3779B97F4A7C15
 _HASH_BITS = (1 << 64) - 1
 _BUCKET_SHIFT = 58
@@ -36,12 +37,13 @@ FIRST_WINDOW_ROWS = 16
 SAMPLES = 64
 _ELEMENTS = 16
 _DEPTH = 4
+_UNIT_BYTES = 16  # of memory: nothing takes less, and nothing takes a part of one
 _LIST_BYTES = getsizeof([])
 
 
 def estimate_bytes(value: Any, depth: int = _DEPTH) -> int:
     """About how much memory a value takes, with what it contains, from at most 16 elements of each container."""
-    size = getsizeof(value)
+    size = getsizeof(value) + _UNIT_BYTES - 1 & -_UNIT_BYTES
     kind = type(value)
     if kind in {int, str, float, bytes, bool} or value is None or not depth:
         return size
@@ -82,9 +84,11 @@ def estimate_lists(groups: dict[Any, list[Any]], count: int) -> int:
     sampled = _sampled_keys(groups)
     if not sampled:
         return getsizeof(groups)
-    keys = sum(estimate_bytes(key) + _LIST_BYTES for key in sampled) * len(groups) // len(sampled)
+    keys = sum(map(estimate_bytes, sampled)) * len(groups) // len(sampled)
+    lists = sum(getsizeof(groups[key]) for key in sampled) * len(groups) // len(sampled)
     values = [estimate_bytes(value) for key in sampled for value in groups[key][-2:]]
-    return getsizeof(groups) + keys + (sum(values) * count // len(values) if values else 0) + 8 * count
+    held = sum(values) * count // len(values) if values else 0
+    return getsizeof(groups) + keys + max(lists, _LIST_BYTES * len(groups) + 8 * count) + held
 
 
 def _sampled_keys(groups: dict[Any, Any]) -> list[Any]:
@@ -137,13 +141,14 @@ class Run:
             raise
         return self
 
-    def opened(self) -> SegmentFile:
-        """The file, to be read."""
-        return SegmentFile(self._path)
+    def opened(self) -> Callable[[int], Iterator[list[Any]]]:
+        """Open the file: what is returned gives the rows of a segment, in lists."""
+        file, window_bytes = SegmentFile(self._path), max(LEAST_WINDOW_BYTES, 2 * self._batch_bytes)
+        return lambda segment: file.batches(segment, window_bytes)
 
     def batches(self) -> Iterator[list[Any]]:
         """The rows of segment 0, in lists."""
-        return self.opened().batches(0)
+        return self.opened()(0)
 
     def remove(self) -> None:
         """Give the disk space back before the attempt ends; iterators that are open go on."""
@@ -197,9 +202,9 @@ class BucketRuns:
         result = Run(self._task).write(map(self._merged_bucket, range(BUCKETS)))
         for run, _ in self._runs:
             run.remove()
-        file = result.opened()
+        batches_of = result.opened()
         result.remove()
-        ordered = merge_blocks(map(file.batches, range(BUCKETS)), itemgetter(0))
+        ordered = merge_blocks(map(batches_of, range(BUCKETS)), itemgetter(0))
         return map(itemgetter(1, 2), chain.from_iterable(ordered))
 
     def _merged_bucket(self, bucket: int) -> Iterator[tuple[int, Any, Any]]:
@@ -219,9 +224,9 @@ class BucketRuns:
 
     def _rows_of_bucket(self, bucket: int) -> Iterator[tuple[int, Any, Any]]:
         for run, chunks in self._runs:
-            file = run.opened()
+            batches_of = run.opened()
             for chunk in range(chunks):
-                yield from chain.from_iterable(file.batches(chunk * BUCKETS + bucket))
+                yield from chain.from_iterable(batches_of(chunk * BUCKETS + bucket))
 
 
 def _bucketed(pairs: list[tuple[Any, Any]], ordinals: Iterator[int]) -> list[list[tuple[int, Any, Any]]]:

@@ -14,12 +14,10 @@ from types import ModuleType
 from simspark.publib import optimizations
 from simspark.publib.blocks.app_directory import holds_token
 from simspark.publib.lineage.task import FileRef
-from simspark.publib.resources import usable_cores, usable_memory_bytes
+from simspark.publib.resources import cache_bytes, usable_cores, usable_memory_bytes
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorSettings, Owner
-
-STORAGE_SHARE = 0.5
 
 
 class Environment:
@@ -124,10 +122,9 @@ class Environment:
             self._cached.pop(block, None)
 
     def storage_bytes(self) -> int:
-        """How much this executor may keep in memory: half of its limit, or of its share of the machine."""
-        limit = self.start.memory_bytes
+        """How much this executor may keep in memory: a part of its limit, or of its share of the machine."""
         share = usable_memory_bytes() * self.start.cores // max(usable_cores(), self.start.cores)
-        return int((limit or share) * STORAGE_SHARE)
+        return cache_bytes(self.start.memory_bytes or share)
 
 
 def _map_output(table: messages.MapOutputs, index: int) -> FileRef:

@@ -15,7 +15,7 @@ from simspark.publib.lineage.merging import merge_blocks
 from simspark.publib.lineage.partitioner import RangePartitioner
 from simspark.publib.lineage.sinks import ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering, SortedRows
-from simspark.publib.lineage.spill import BUCKETS, BucketRuns, Run
+from simspark.publib.lineage.spill import BUCKETS, LEAST_WINDOW_BYTES, BucketRuns, Run
 from tests.unit.publib.planes import FilesPlane, task_on
 
 pytestmark = pytest.mark.unit
@@ -104,8 +104,8 @@ def test_spilled_rows_are_cut_at_the_bounds_without_a_second_spill(tmp_path: Any
 def test_keys_of_one_partition_are_spread_over_the_buckets(tmp_path: Any) -> None:
     runs = BucketRuns(task_on(FilesPlane(str(tmp_path))), lambda content: content, lambda group, _: group)
     runs.spill((BUCKETS * number + 5, "x") for number in range(2000))  # what one of 64 partitions by hash has
-    with runs._runs[0][0].opened() as file:
-        sizes = [len(list(chain.from_iterable(file.batches(bucket)))) for bucket in range(BUCKETS)]
+    batches_of = runs._runs[0][0].opened()
+    sizes = [len(list(chain.from_iterable(batches_of(bucket)))) for bucket in range(BUCKETS)]
     assert sum(sizes) == 2000
     assert max(sizes) < 100
 
@@ -113,7 +113,6 @@ def test_keys_of_one_partition_are_spread_over_the_buckets(tmp_path: Any) -> Non
 def test_a_run_that_is_read_is_never_in_memory_as_a_whole(tmp_path: Any, monkeypatch: Any) -> None:
     from simspark.publib.blocks import segments
 
-    monkeypatch.setattr(segments, "WINDOW_BYTES", 10_000)
     seen = []
     view = segments.SegmentFile._view
     monkeypatch.setattr(segments.SegmentFile, "_view", lambda file, start, stop: (
@@ -122,4 +121,4 @@ def test_a_run_that_is_read_is_never_in_memory_as_a_whole(tmp_path: Any, monkeyp
     ordered = SortedRows(iter(rows), Ordering(), task_on(FilesPlane(str(tmp_path)), budget_bytes=200_000))
     assert list(ordered) == rows
     assert sum(seen) > 400_000
-    assert max(seen) <= 10_000
+    assert max(seen) <= LEAST_WINDOW_BYTES
