@@ -1,10 +1,15 @@
-"""Real sizes: ten million integers, 200 MB of text, partitions of 100 MB. Slow; ``.ci/run`` samples them."""
+"""Real sizes: ten million integers, 200 MB of text, partitions of 100 MB. Slow; ``.ci/run`` samples them.
+
+``SIMSPARK_LARGE_TEXT=2000,256`` has 2,000 MB of text sorted and grouped by executors of 256 MiB: 4 minutes on 2 cores.
+"""
 
 from __future__ import annotations
 
 import os
+import random
+import resource
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 INTEGERS = 10_000_000
 EXPECTED = 3 * INTEGERS * (INTEGERS - 1) // 2 + INTEGERS
 LICENCES = Path("/usr/share/common-licenses")
+TEXT_MB, EXECUTOR_MIB = map(int, os.environ.get("SIMSPARK_LARGE_TEXT", "200,64").split(","))
+LINE_BYTES = 100
+REDUCERS = 8
 
 
 @pytest.fixture(params=["local[2]", "local-cluster[2,1,512]", "cluster"])
@@ -78,3 +86,62 @@ def test_partitions_of_100_mb_are_shuffled_and_come_back(context: SparkContext) 
     moved = blocks.partitionBy(2).mapValues(lambda value: (len(value), value[:1], value[-1:])).collect()
     assert sorted(moved) == [(0, (size, b"A", b"A")), (1, (size, b"B", b"B"))]
     assert [len(value) for value in blocks.values().collect()] == [size, size]
+
+
+@pytest.fixture(scope="module")
+def shuffled_lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lines of 100 bytes: a random key of 10 and the number of the line."""
+    path = tmp_path_factory.mktemp("lines") / "lines.txt"
+    chance = random.Random(100)
+    with path.open("w") as file:
+        for row in range(TEXT_MB * 1_000_000 // LINE_BYTES):
+            file.write(f"{chance.getrandbits(40):010x}{row:089d}\n")
+    return path
+
+
+def keyed(line: str) -> tuple[str, str]:
+    return line[:10], line[10:]
+
+
+def keyed_by_prefix(line: str) -> tuple[str, str]:
+    return line[:4], line[10:]
+
+
+def in_order(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str, int, int]]:
+    """The first and the last key, how many rows there are, and the sum of their numbers; they must ascend."""
+    first, last, count, total = "", "", 0, 0
+    for key, value in rows:
+        assert last <= key
+        first, last, count, total = first or key, key, count + 1, total + int(value)
+    yield first, last, count, total
+
+
+def counted(group: tuple[str, Iterable[str]]) -> tuple[int, int, int]:
+    numbers = [int(value) for value in group[1]]
+    return 1, len(numbers), sum(numbers)
+
+
+def added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(left, right, strict=True)))
+
+
+def most_memory_mib(sc: SparkContext) -> int:
+    """The most that any of the executors has had resident, shared pages too: never less than its PSS."""
+    usage = sc.parallelize(range(2), 2).map(lambda _: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return max(usage.collect()) >> 10
+
+
+@pytest.mark.timeout(1200)
+def test_more_text_than_memory_is_sorted_and_grouped_within_the_limit_of_the_executors(
+        scratch: Path, shuffled_lines: Path) -> None:
+    rows = TEXT_MB * 1_000_000 // LINE_BYTES
+    with SparkContext(f"local-cluster[2,1,{EXECUTOR_MIB}]") as sc:
+        lines = sc.textFile(str(shuffled_lines))
+        parts = lines.map(keyed).sortByKey(numPartitions=REDUCERS).mapPartitions(in_order).collect()
+        assert len(parts) == REDUCERS
+        assert all(parts[at][1] <= parts[at + 1][0] for at in range(REDUCERS - 1))
+        assert (sum(part[2] for part in parts), sum(part[3] for part in parts)) == (rows, sum(range(rows)))
+        assert most_memory_mib(sc) <= EXECUTOR_MIB
+        groups = lines.map(keyed_by_prefix).groupByKey(REDUCERS).map(counted).reduce(added)
+        assert groups == (16**4, rows, sum(range(rows)))
+        assert most_memory_mib(sc) <= EXECUTOR_MIB

@@ -209,8 +209,8 @@ class _Combiner:
         if self._runs:
             self._runs.spill(self._groups.items())
             self._groups.clear()
-            self._share.count(0)
-            return Combined(self._runs.merged())
+            self._share.count(self._budget_bytes // 2)
+            return Combined(self._share.until_read(self._runs.merged()))
         if self._pending or self._homeless:
             self._homeless.spill(self._pending)
             self._pending.clear()

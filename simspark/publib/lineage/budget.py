@@ -3,8 +3,9 @@
 Several parts of a task may hold rows at a time: the tables of a join are read while the groups of the next shuffle
 fill up, and those are written while its file is made. Each part counts what it holds as its share, and spills when
 that is more than the other shares leave of the budget; a quarter of the budget is left to each whatever the others
-hold. What is counted are estimates of the task's own rows, the same at each attempt, so that a retried task spills
-at the same rows.
+hold. Groups that were spilled count as half the budget while they are merged: their buffers, and memory that was let
+go but has not come back. What is counted are estimates of the task's own rows, the same at each attempt, so that a
+retried task spills at the same rows.
 """
 
 from __future__ import annotations

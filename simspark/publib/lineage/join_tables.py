@@ -108,7 +108,7 @@ class Tables:
             before = self._fill(table, parent, before)
         if self._runs:
             self._spill()
-            self._share.count(0)
+            self._share.count(self._budget_bytes // 2)
         else:
             self._fold_nans()
 
@@ -162,6 +162,7 @@ class Tables:
         if self._runs:
             for groups in chunks(self._runs.merged(), FIRST_WINDOW_ROWS):
                 yield [key for key, _ in groups], [[lists[i] for _, lists in groups] for i in range(len(self._tables))]
+            self._share.count(0)
             return
         for keys in chunks(self._keys(True)):
             yield keys, [table.values_of(keys, _EMPTY) for table in self._tables]
@@ -170,7 +171,8 @@ class Tables:
     def joined(self, how: str) -> Iterator[Iterator[Any]]:
         """Rows (key, (left value, right value)) of two parents, in parts; ``how`` is as in JoinRead."""
         if self._runs:
-            return (zip(repeat(key), product(*_sides(how, *lists))) for key, lists in self._runs.merged())
+            merged = self._share.until_read(self._runs.merged())
+            return (zip(repeat(key), product(*_sides(how, *lists))) for key, lists in merged)
         left, right = self._tables
         unique = left.unique and right.unique
         return self._share.until_read(_paired(left.groups, right.groups, how) if unique else self._joined_lists(how))

@@ -1,30 +1,33 @@
 """Cached partitions of this executor: rows in memory within a budget, others in files.
 
-A partition in memory is the list of its rows, so a second use costs nothing. When the budget is used up,
-the one not used for longest goes: to a file if its level allows, otherwise it is dropped and the driver
-told. A partition too large for the budget is never held as a whole: it goes to a file, or passes through
-uncached. Blocks being read stay readable: whoever has the list, or the mapping, has it.
+A partition in memory is the list of its rows, so a second use costs nothing. Room is made as a new one grows: the
+one not used for longest goes, to a file if its level allows, otherwise it is dropped and the driver told. Two kinds
+stay. One that is being read: whoever reads it has the list, so its memory would not come back. And one of the same
+RDD, as in Spark: an RDD that is larger than memory keeps the partitions that came first, where else each would go
+just before it is used again. A partition for which there is no room is never held as a whole: it goes to a file, or
+passes through uncached.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from sys import getrefcount
 from typing import Any
 
 from simspark.publib.blocks.segments import SegmentFile, write_rows
 from simspark.publib.errors import BlockError, FetchFailed
+from simspark.publib.lineage.spill import estimate_list
 from simspark.publib.lineage.storage_level import StorageLevel
 from simspark.publib.lineage.task import FileRef, SegmentRef, TaskRun
 from simspark.publib.named_tuple import NamedTuple
 from simspark.worker.executor.env import Environment
 
 SAMPLE_ROWS = 32
-ESTIMATE_DEPTH = 5
+_UNREAD_REFERENCES = 2  # to a list of rows: the one that _Held has, and the argument of getrefcount
 
 BlockId = tuple[int, int]
 
@@ -77,12 +80,13 @@ class ExecutorCache:
         block = (rdd, partition)
         if not wanted.useMemory:
             return self._keep_in_file(block, rows, task) if wanted.useDisk else rows
-        taken, size_bytes, fits = self._take(rows, task.batch_rows)
+        taken, size_bytes, fits = self._take(block, rows, task.batch_rows)
         if fits:
             self._put(block, _Held(taken, size_bytes, wanted.useDisk, task.task_id))
             task.cached_blocks.append((rdd, partition, "", size_bytes))
             return taken
-        everything = chain(taken, rows)
+        everything = chain.from_iterable(_one_after_another([taken, rows]))
+        del taken
         return self._keep_in_file(block, everything, task) if wanted.useDisk else everything
 
     def drop(self, rdds: Iterable[int]) -> None:
@@ -94,17 +98,44 @@ class ExecutorCache:
             for block in [block for block in self._files if block[0] in gone]:
                 del self._files[block]
 
-    def _take(self, rows: Iterator[Any], batch_rows: int) -> tuple[list[Any], int, bool]:
-        """Rows in a list until they end or are more than could ever be kept."""
+    def _take(self, block: BlockId, rows: Iterator[Any], batch_rows: int) -> tuple[list[Any], int, bool]:
+        """Rows in a list until they end or there is no room for more; what counts for them, if all of them fit."""
         taken: list[Any] = []
-        size_bytes = 0
-        limit_bytes = self._limit()
-        while batch := list(islice(rows, batch_rows)):
-            taken += batch
-            size_bytes += estimated_bytes(batch)
-            if size_bytes > limit_bytes:
-                return taken, size_bytes, False
-        return taken, size_bytes, True
+        size_bytes, fits = 0, False
+        try:
+            while batch := list(islice(rows, batch_rows)):
+                taken += batch
+                more_bytes = estimate_list(batch, SAMPLE_ROWS)
+                size_bytes += more_bytes
+                if not self._make_room(block, more_bytes):
+                    break
+            else:
+                fits = True
+        finally:
+            if not fits:
+                with self._lock:
+                    self._used_bytes -= size_bytes
+        return taken, size_bytes, fits
+
+    def _make_room(self, block: BlockId, more_bytes: int) -> bool:
+        """Count more for a block that grows, and let others go for it; whether there is room."""
+        evicted = []
+        with self._lock:
+            self._used_bytes += more_bytes
+            while self._used_bytes > self._limit() and (oldest := self._oldest(block)) is not None:
+                held = self._held.pop(oldest)
+                self._used_bytes -= held.size_bytes
+                evicted.append((oldest, held))
+            fits = self._used_bytes <= self._limit()
+        self._let_go(evicted)
+        return fits
+
+    def _oldest(self, growing: BlockId) -> BlockId | None:
+        """The partition not used for longest of those that may go for this one."""
+        for block, held in self._held.items():
+            if block[0] != growing[0] and getrefcount(held.rows) <= _UNREAD_REFERENCES:
+                return block
+        return None
 
     def _limit(self) -> int:
         if self._limit_bytes < 0:
@@ -114,19 +145,8 @@ class ExecutorCache:
     def _put(self, block: BlockId, held: _Held) -> None:
         with self._lock:
             before = self._held.pop(block, None)
-            self._used_bytes += held.size_bytes - (before.size_bytes if before else 0)
+            self._used_bytes -= before.size_bytes if before else 0
             self._held[block] = held
-            evicted = self._evicted(block)
-        self._let_go(evicted)
-
-    def _evicted(self, newest: BlockId) -> list[tuple[BlockId, _Held]]:
-        """Take out what was not used for longest, until the rest fits."""
-        evicted = []
-        while self._used_bytes > self._limit() and next(iter(self._held)) != newest:
-            block, held = self._held.popitem(last=False)
-            self._used_bytes -= held.size_bytes
-            evicted.append((block, held))
-        return evicted
 
     def _let_go(self, evicted: list[tuple[BlockId, _Held]]) -> None:
         dropped = [block for block, held in evicted if not (held.may_spill and self._spill(block, held))]
@@ -189,29 +209,7 @@ class ExecutorCache:
             self._files.pop(block, None)
 
 
-def estimated_bytes(rows: list[Any]) -> int:
-    """About how much memory a list of rows takes, from a sample of them."""
-    if not rows:
-        return 0
-    sample = rows[:: max(1, len(rows) // SAMPLE_ROWS)]
-    each = sum(_deep_size(row, ESTIMATE_DEPTH) for row in sample) / len(sample)
-    return int(len(rows) * (each + 8))
-
-
-def _deep_size(value: Any, depth: int) -> int:
-    size = sys.getsizeof(value, 64)
-    if depth == 0 or isinstance(value, (str, bytes, int, float, bool, type(None))):
-        return size
-    if isinstance(value, (tuple, list, set, frozenset)):
-        return size + _sampled(list(islice(value, SAMPLE_ROWS)), len(value), depth)
-    if isinstance(value, dict):
-        parts = [part for item in islice(value.items(), SAMPLE_ROWS) for part in item]
-        return size + _sampled(parts, 2 * len(value), depth)
-    attributes = getattr(value, "__dict__", None)
-    return size + _deep_size(attributes, depth - 1) if attributes else size
-
-
-def _sampled(parts: list[Any], total: int, depth: int) -> int:
-    if not parts:
-        return 0
-    return sum(_deep_size(part, depth - 1) for part in parts) * total // len(parts)
+def _one_after_another(parts: list[Iterable[Any]]) -> Iterator[Iterable[Any]]:
+    """Each part; nothing has it any more when it has been read."""
+    while parts:
+        yield parts.pop(0)

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 import pytest
 
 from simspark.publib.blocks.segments import SegmentWriter
 from simspark.publib.errors import FetchFailed
+from simspark.publib.lineage.spill import estimate_list
 from simspark.publib.lineage.storage_level import StorageLevel
 from simspark.publib.lineage.task import TaskRun
-from simspark.worker.executor.memory import ExecutorCache, estimated_bytes
+from simspark.worker.executor.memory import SAMPLE_ROWS, ExecutorCache
 
 MEMORY = StorageLevel.MEMORY_ONLY.code
 BOTH = StorageLevel.MEMORY_AND_DISK.code
 DISK = StorageLevel.DISK_ONLY.code
 ROWS = list(range(1000, 1100))
-SIZE = estimated_bytes(ROWS)
+BATCH = 10
+SIZE = sum(estimate_list(list(islice(iter(ROWS), at, at + BATCH)), SAMPLE_ROWS) for at in range(0, len(ROWS), BATCH))
 
 
 class Place:
@@ -61,10 +64,10 @@ class Stand:
 
     def task(self, task_id=1):
         return TaskRun(job_id=0, stage_id=0, stage_attempt=0, partition=0, attempt=0, task_id=task_id,
-                       data=Data(self.place.directory), cache=self.cache, batch_rows=10)  # fmt: skip
+                       data=Data(self.place.directory), cache=self.cache, batch_rows=BATCH)  # fmt: skip
 
-    def keep(self, rdd, level, rows=ROWS, task=None):
-        return list(self.cache.keep(rdd, 0, iter(rows), level, task or self.task()))
+    def keep(self, rdd, level, rows=ROWS, task=None, partition=0):
+        return list(self.cache.keep(rdd, partition, iter(rows), level, task or self.task()))
 
 
 @pytest.fixture
@@ -161,7 +164,108 @@ def test_keeping_twice_counts_once(stand):
     assert here.cache.used_bytes == pytest.approx(SIZE, rel=0.3)
 
 
-def test_the_estimate_is_near_what_rows_take():
-    pairs = [(number, str(number)) for number in range(10_000)]
-    assert 100 * len(pairs) < estimated_bytes(pairs) < 250 * len(pairs)
-    assert estimated_bytes([]) == 0
+def test_the_partitions_of_an_rdd_that_came_first_stay_when_it_is_larger_than_the_budget(stand):
+    here = stand()
+    task = here.task()
+    for partition in range(4):
+        assert here.keep(1, MEMORY, task=task, partition=partition) == ROWS
+    assert [bool(here.cache.get(1, partition)) for partition in range(4)] == [True, True, False, False]
+    assert [block[:2] for block in task.cached_blocks] == [(1, 0), (1, 1)]
+    assert here.dropped == []
+    assert here.cache.used_bytes == 2 * SIZE
+    here.keep(2, MEMORY)
+    assert here.dropped == [(1, 0)]
+
+
+def test_a_partition_that_is_being_read_is_not_evicted_under_the_reader(stand):
+    here = stand()
+    here.keep(1, MEMORY)
+    here.keep(2, MEMORY)
+    reader = iter(here.cache.get(1, 0))
+    here.cache.get(2, 0)
+    next(reader)
+    here.keep(3, MEMORY)
+    assert here.dropped == [(2, 0)]
+    assert list(reader) == ROWS[1:]
+    here.keep(4, MEMORY)
+    assert here.dropped == [(2, 0), (1, 0)]
+
+
+def test_when_all_are_being_read_a_new_one_passes_through(stand):
+    here = stand()
+    here.keep(1, MEMORY)
+    here.keep(2, MEMORY)
+    readers = [iter(here.cache.get(rdd, 0)) for rdd in (1, 2)]
+    assert here.keep(3, MEMORY) == ROWS
+    assert here.cache.get(3, 0) is None
+    assert here.dropped == []
+    assert [list(reader) for reader in readers] == [ROWS, ROWS]
+
+
+def test_two_tasks_that_cache_at_once_share_what_room_there_is(stand):
+    here = stand(2 * SIZE - 10)
+    kept = {}
+
+    def rows_that_are_kept_while_others_are():
+        yield from ROWS[:50]
+        kept[2] = here.keep(2, MEMORY)
+        yield from ROWS[50:]
+
+    kept[1] = here.keep(1, MEMORY, rows_that_are_kept_while_others_are())
+    assert kept == {1: ROWS, 2: ROWS}
+    assert here.dropped == [(2, 0)]
+    assert list(here.cache.get(1, 0)) == ROWS
+    assert here.cache.used_bytes == SIZE
+
+
+def test_room_is_made_before_a_partition_is_held_and_not_after(stand):
+    here = stand(SIZE + 10)
+    here.keep(1, MEMORY)
+    used = []
+
+    def rows():
+        for row in ROWS:
+            used.append(here.cache.used_bytes)
+            yield row
+
+    here.keep(2, MEMORY, rows())
+    assert max(used) <= here.place.limit_bytes
+    assert here.dropped == [(1, 0)]
+
+
+def test_rows_that_fail_half_way_leave_nothing_counted(stand):
+    here = stand()
+
+    def rows():
+        yield from ROWS[:50]
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        here.keep(1, MEMORY, rows())
+    assert here.cache.used_bytes == 0
+    assert here.cache.get(1, 0) is None
+
+
+def test_of_a_partition_without_room_what_was_taken_is_let_go_as_it_is_read(stand):
+    here = stand(SIZE // 2)
+    alive = []
+
+    class Row:
+        def __init__(self):
+            alive.append(self)
+
+        def __del__(self):
+            ended.append(1)
+
+    ended = []
+
+    def rows():
+        for _ in range(200):
+            yield Row()
+            alive.clear()
+
+    left = iter(here.cache.keep(1, 0, rows(), MEMORY, here.task()))
+    taken = len(list(islice(left, 150)))
+    assert taken == 150
+    assert len(ended) >= 140
+    assert len(list(left)) == 50
