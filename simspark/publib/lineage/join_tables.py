@@ -127,7 +127,11 @@ class Tables:
             else:
                 room = (self._budget_bytes - size) * seen // max(size, 1)
                 due = seen + max(FIRST_WINDOW_ROWS, min(2 * seen, room))
-        return before + table.held_bytes()
+        size = self._share.count(before + table.held_bytes())
+        if size <= self._budget_bytes:
+            return size
+        self._spill()
+        return 0
 
     def _spill(self) -> None:
         self._fold_nans()
