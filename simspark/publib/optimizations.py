@@ -26,6 +26,7 @@ NAMES: dict[str, str] = {
     "columns": "Pairs travel as a list of keys and one of values; plainly, as a list of pairs.",
     "unique-keys": "Joins keep a key's only value as it is; plainly, each key has lists of values.",
     "statistics": "Numbers are merged into statistics in one loop; plainly, by one call for each.",
+    "mapping": "Files of this machine are mapped; plainly, what is wanted of them is read.",
     "inline-results": "Small results ride in the report of their task; plainly, each is a file.",
     "large-values": "Large values that functions captured travel once to each machine; plainly, with each program.",
 }

@@ -29,14 +29,19 @@ class Here:
 
     def compare(self, lines: list[str], limits: dict[str, int]) -> None:
         """One program, with limits of memory and batches."""
+        found = self.difference(lines, run(lines, oracle_names()), limits)
+        assert not found, f"\n{found}"
+
+    def difference(self, lines: list[str], wanted: list[str], limits: dict[str, int]) -> str:
+        """What a program shows here and should not; empty if there is nothing."""
         directory = self._root / str(next(self._numbers))
         directory.mkdir()
         here = HereContext(str(directory))
         here.limits = limits
         here.setCheckpointDir(str(directory / "checkpoints"))
-        found = difference(lines, run(lines, oracle_names()), run(lines, {"sc": here, "StorageLevel": StorageLevel}))
+        found = difference(lines, wanted, run(lines, {"sc": here, "StorageLevel": StorageLevel}))
         shutil.rmtree(directory)
-        assert not found, f"\n{found}"
+        return found
 
 
 def compare_real(settings: dict[str, Any], made: list[list[str]]) -> None:

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from copy import deepcopy
 from functools import reduce
-from math import log, sqrt
+from math import log, nan, sqrt
 from random import Random
 
 NAN = object()
@@ -32,6 +32,28 @@ def combined(parts, create, merge_value, merge_combiners):
     folded = [(key, reduce(merge_value, values[1:], create(values[0])))
               for part in parts for key, values in groups(part)]
     return [(key, reduce(merge_combiners, combiners)) for key, combiners in groups(folded)]
+
+
+def with_value(moments, value):
+    """Moments of one more value, by Welford."""
+    count, mean, squares = moments
+    distance = value - mean
+    mean += distance / (count + 1)
+    return count + 1, mean, squares + distance * (value - mean)
+
+
+def with_moments(left, right):
+    """Moments of two sets of values, by Chan; the mean of a much larger one is corrected."""
+    (n, mean, squares), (m, other, others) = left, right
+    if not n or not m:
+        return left if n else right
+    distance, total = other - mean, n + m
+    squares += others + distance * distance * n * m / total
+    if m * 10 < n:
+        return total, mean + distance * m / total, squares
+    if n * 10 < m:
+        return total, other - distance * n / total, squares
+    return total, (mean * n + other * m) / total, squares
 
 
 class Actions:
@@ -90,6 +112,18 @@ class Actions:
 
     def sum(self):
         return sum(map(sum, self.parts()))
+
+    def mean(self):
+        return self.moments()[1]
+
+    def variance(self):
+        count, _, squares = self.moments()
+        return squares / count if count else nan
+
+    def moments(self):
+        """Count, mean and sum of squared distances from it: row after row in each partition, then joined."""
+        moments = [reduce(with_value, part, (0, 0.0, 0.0)) for part in self.parts()]
+        return reduce(with_moments, moments)
 
     def top(self, num, key=None):
         return heapq.nlargest(num, self.all(), key=key)

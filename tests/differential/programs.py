@@ -448,6 +448,8 @@ def _actions(program: Program, made: Made) -> list[str]:
     if kind == "int":
         actions += ["sum()", "fold(0, lambda a, b: a + b)", "reduce(lambda a, b: a + b)", "max()", "min()",
                     f"top({number})", f"takeOrdered({number})"]
+    if kind in {"int", "real"}:
+        actions += ["mean()", "variance()"]
     if is_pair(kind) and is_key(kind[1], program.rules.nan_keys) and not has_nan(kind[1]):
         actions += ["countByKey()", "collectAsMap()", "reduceByKeyLocally(lambda a, b: a)", "lookup(1)", "lookup('a')",
                     "lookup(None)"] * 2

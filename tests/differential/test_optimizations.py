@@ -6,20 +6,21 @@ One by one, and all together. ``SIMSPARK_API_PROGRAMS=4000:6000`` names other pr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
 
 from simspark.publib import optimizations
 
 from .comparing import Here, compare_real, numbers_of
+from .evaluate import oracle_names, run
 from .failing import failing_programs
-from .programs import FOR_US, examples, generated, programs
+from .programs import FOR_US, generated
 
 ALL = ",".join(optimizations.NAMES)
-BETWEEN_PROCESSES = {"inline-results", "large-values"}
-IN_ONE_PROCESS = [name for name in optimizations.NAMES if name not in BETWEEN_PROCESSES]
+BETWEEN_PROCESSES = {"inline-results", "large-values"}  # others are taken in one process, too
 EACH = [  # where random programs seldom come
     "r0 = sc.range(3, 70, 2, 4)", "print(r0.glom().collect())", "print(r0.count())",
     "print(sc.parallelize(range(9, -9, -2), 3).count())",
@@ -33,6 +34,10 @@ EACH = [  # where random programs seldom come
     "print(r2.join(r3, 2).glom().collect())", "print(r2.leftOuterJoin(r3, 2).glom().collect())",
     "print(r2.rightOuterJoin(r3, 2).glom().collect())", "print(r2.fullOuterJoin(r3, 2).glom().collect())",
     "print(r2.rightOuterJoin(r1, 2).glom().collect())",
+    "r2 = sc.parallelize(['x' * 999 + str(n) for n in range(400)], 2)", "print(r2.map(len).collect())",
+    "print(r2.map(lambda s: (len(s), s)).groupByKey(1).mapValues(len).collect())",
+    "print(r0.map(lambda x: x / 3).mean())", "print(r0.map(lambda x: x * 0.1).variance())",
+    "print(r0.histogram([3, 9, 50]))", "print(r0.max(key=lambda x: x % 5))",
     "print((lambda known: r0.filter(lambda x: x in known).collect())([5, 7]))",
 ]
 TOGETHER = pytest.param(ALL, id="all of them")
@@ -47,37 +52,56 @@ def switched(off: str) -> Iterator[None]:
     optimizations.do_without(frozenset())
 
 
-@pytest.mark.parametrize("off", [*IN_ONE_PROCESS, TOGETHER])
+@cache
+def known(programs: range, failing: range) -> list[tuple[list[str], list[str]]]:
+    """Programs of these numbers, and what they show on the oracle."""
+    made = [EACH, *generated(programs), *generated(failing, failing_programs(FOR_US))]
+    return [(lines, run(lines, oracle_names())) for lines in made]
+
+
+def show_the_same_here(root: Path, limits: dict[str, Any], programs: range, failing: range) -> None:
+    here = Here(root)
+    for lines, wanted in known(numbers_of(programs), numbers_of(failing)):
+        assert not (found := here.difference(lines, wanted, limits)), f"\n{found}"
+
+
+IN_ONE_PROCESS = pytest.mark.parametrize(
+    "off", [name for name in optimizations.NAMES if name not in BETWEEN_PROCESSES] + [TOGETHER])
+LIMITS = pytest.mark.parametrize("limits", [{}, {"memory_budget_bytes": 256, "batch_rows": 2}], ids=["usual", "tiny"])
+
+
+@LIMITS
+@IN_ONE_PROCESS
 @pytest.mark.usefixtures("switched")
-@pytest.mark.parametrize("limits", [{}, {"memory_budget_bytes": 256, "batch_rows": 2}], ids=["usual", "tiny"])
-def test_no_optimisation_changes_what_programs_show_in_one_process(
-        limits: dict[str, int], tmp_path: Path) -> None:
-    here = Here(tmp_path)
-    here.compare(EACH, limits)
-    for number in numbers_of(range(700, 720)):
-        examples(number, 2)(given(programs(FOR_US))(lambda lines: here.compare(lines, limits)))()
-    for number in numbers_of(range(700, 704)):
-        examples(number, 2)(given(failing_programs(FOR_US))(lambda lines: here.compare(lines, limits)))()
+def test_no_optimisation_changes_what_programs_show(limits: dict[str, Any], tmp_path: Path) -> None:
+    show_the_same_here(tmp_path, limits, range(700, 740), range(700, 708))
+
+
+@LIMITS
+@IN_ONE_PROCESS
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("switched")
+def test_no_optimisation_changes_what_hundreds_of_programs_show(limits: dict[str, Any], tmp_path: Path) -> None:
+    show_the_same_here(tmp_path, limits, range(60_000, 60_250), range(60_000, 60_025))
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("off", ["", ALL], ids=["none", "all"])
+@pytest.mark.parametrize("off", [pytest.param("", id="none"), TOGETHER])
 def test_all_optimisations_together_change_nothing_on_real_executors(off: str) -> None:
-    _compare(off, {}, range(1800, 1825), range(1800, 1806))
+    compare_on_executors(off, "1g", range(1800, 1825), range(1800, 1806))
 
 
-@pytest.mark.parametrize("off", [*optimizations.NAMES, TOGETHER])
 @pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("off", [*sorted(BETWEEN_PROCESSES), TOGETHER])
 @pytest.mark.parametrize("memory", ["1g", "64m", "512"])
-def test_no_optimisation_changes_what_hundreds_of_programs_show(off: str, memory: str) -> None:
-    share = 500 if memory == "1g" else 50
-    start = 60_000 + 1000 * ALL.split(",").index(off.partition(",")[0])
-    _compare(off, {"spark.executor.memory": memory}, range(start, start + share), range(start, start + share // 10))
+def test_no_optimisation_between_processes_changes_what_hundreds_of_programs_show(off: str, memory: str) -> None:
+    compare_on_executors(off, memory, range(61_000, 61_200), range(61_000, 61_020))
 
 
-def _compare(off: str, settings: dict[str, str], usual: range, failing: range) -> None:
-    setup = {**EAGER, optimizations.SETTING: off, **settings}
-    compare_real(setup, [EACH, *generated(numbers_of(usual))])
-    compare_real(setup, generated(numbers_of(failing), failing_programs(FOR_US)))
+def compare_on_executors(off: str, memory: str, programs: range, failing: range) -> None:
+    setup = {**EAGER, optimizations.SETTING: off, "spark.executor.memory": memory}
+    compare_real(setup, [EACH, *generated(numbers_of(programs)),
+                         *generated(numbers_of(failing), failing_programs(FOR_US))])

@@ -38,6 +38,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from simspark.publib.errors import CorruptBlock, MissingBlock, StorageFault
+from simspark.publib.optimizations import uses
 from simspark.publib.wire import payload
 
 FILE_MAGIC = b"SIMSEG1\n"
@@ -403,7 +404,7 @@ class SegmentFile:
     def _view(self, start: int, stop: int) -> memoryview:
         if self._small is not None:
             return memoryview(self._small)[start:stop]
-        if stop - start < MAP_FROM_BYTES:
+        if stop - start < MAP_FROM_BYTES or not uses("mapping"):
             return memoryview(self._read(start, stop - start))
         page = start - start % mmap.ALLOCATIONGRANULARITY
         try:
