@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from simspark.publib import events
-from simspark.publib.clock import Clock
+from simspark.publib.clock import Clock, cpu_clock_of
 from simspark.publib.errors import ConfigError
 from simspark.publib.sampling_profile import DRIVER_STAGE, Profile
 from simspark.publib.stack_sampler import ENGINE, SHARED_SOON_S, StackSampler, kind_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 OUT = "spark.simspark.profile.out"
 FORMS = (".svg", ".folded", ".json")
-WAITS_IN = os.path.join("driver", "job.py")
+IDLE_S = 0.0005
 
 
 class SampleCollector:
@@ -34,7 +35,8 @@ class SampleCollector:
         self._path = _checked_path(out)
         self._profile = Profile(name, rate_hz)
         self._lock = threading.Lock()
-        self._sampler = StackSampler(rate_hz, clock, self._take_own, soon_s=SHARED_SOON_S, waits=is_waiting)
+        waits = Waiting(cpu_clock_of(threading.get_ident()))
+        self._sampler = StackSampler(rate_hz, clock, self._take_own, soon_s=SHARED_SOON_S, waits=waits)
 
     def attach(self, engine: Engine) -> None:
         """Hear what executors send, and watch the calling thread."""
@@ -80,15 +82,21 @@ class SampleCollector:
             self._profile.add(samples)
 
 
-def is_waiting(frame: FrameType) -> bool:
-    """Whether a thread of the driver only waits for others: for a job, or for a part of simspark."""
-    file = frame.f_code.co_filename
-    if file.endswith(WAITS_IN) and frame.f_code.co_name == "wait":
-        return True
-    caller: FrameType | None = frame
-    while caller is not None and caller.f_code.co_filename == threading.__file__:
-        caller = caller.f_back
-    return caller is not None and caller is not frame and kind_of(caller.f_code.co_filename) == ENGINE
+class Waiting:
+    """Tells, look by look, whether a thread of the driver only waits for a part of simspark, as for a job."""
+
+    def __init__(self, cpu_s: Callable[[], float]) -> None:
+        self._cpu_s = cpu_s
+        self._before_s = 0.0
+
+    def __call__(self, frame: FrameType) -> bool:
+        """Whether the thread, which is here now, has done nothing since the look before. What users wait for counts."""
+        before_s, self._before_s = self._before_s, self._cpu_s()
+        caller: FrameType | None = frame
+        while caller is not None and caller.f_code.co_filename == threading.__file__:
+            caller = caller.f_back
+        idle = self._before_s - before_s < IDLE_S
+        return idle and caller is not None and kind_of(caller.f_code.co_filename) == ENGINE
 
 
 def rendered(profile: Profile, path: str, *, engine: bool = False) -> str:

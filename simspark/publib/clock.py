@@ -6,6 +6,7 @@ Deadlines and durations use ``now()``, which no clock step moves. ``wall()`` is 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -24,6 +25,12 @@ class Clock(Protocol):
 def thread_cpu_s() -> float:
     """How long the calling thread has been on a processor: for what work costs, not for when it is done."""
     return time.thread_time()
+
+
+def cpu_clock_of(thread: int) -> Callable[[], float]:
+    """How long another thread, named by its ident, has been on a processor."""
+    clock = time.pthread_getcpuclockid(thread)
+    return lambda: time.clock_gettime(clock)
 
 
 class SystemClock:

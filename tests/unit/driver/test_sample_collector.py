@@ -9,9 +9,9 @@ import types
 import pytest
 
 from simspark import SparkConf
-from simspark.driver import job, sample_collector
+from simspark.driver import sample_collector
 from simspark.driver.conf import driver_settings
-from simspark.driver.sample_collector import SampleCollector, is_waiting
+from simspark.driver.sample_collector import SampleCollector, Waiting
 from simspark.publib import events
 from simspark.publib.errors import ConfigError
 from simspark.publib.wire.messages import TaskSamples
@@ -77,25 +77,34 @@ def test_it_is_off_unless_a_rate_is_set():
         driver_settings(SparkConf(False).set("spark.simspark.profile.sample", 5000))
 
 
-def frame_of(wait, *arguments):
-    """Where a thread is that waits in a call; it is released afterwards."""
-    thread = threading.Thread(target=wait, args=arguments, daemon=True)
-    thread.start()
-    while True:
-        frame = sys._current_frames()[thread.ident]
-        if frame.f_code is not thread.run.__func__.__code__ and frame.f_code.co_name in {"wait", "acquire_it"}:
-            return frame
+def frame_in(file):
+    """A frame of code from this file."""
+    found = {}
+    exec(compile("found['frame'] = sys._getframe()", file, "exec"), {"sys": sys, "found": found})
+    return found["frame"]
 
 
-def test_waiting_for_a_job_or_for_a_part_of_simspark_does_not_count():
-    running = job.RunningJob(None, {}, {})
-    assert is_waiting(frame_of(running.wait))
-    event = threading.Event()
-    engine = types.FunctionType(compile("event.wait()", sample_collector.__file__, "exec"), {"event": event})
-    assert is_waiting(frame_of(engine))
-    assert not is_waiting(frame_of(event.wait))  # the user's own waiting is the user's time
-    running.finish(None)
-    event.set()
+ENGINES = frame_in(sample_collector.__file__)
+
+
+def test_a_thread_that_does_nothing_in_simspark_waits_and_one_that_works_or_is_the_users_does_not():
+    cpu = [1.0]
+    waits = Waiting(lambda: cpu[0])
+    assert not waits(ENGINES)
+    assert waits(ENGINES)
+    assert not waits(frame_in("/home/a.py"))  # the user's own waiting is the user's time
+    cpu[0] += 0.005
+    assert not waits(ENGINES)
+    assert waits(ENGINES)
+
+
+def test_waiting_for_another_thread_is_whose_it_is_that_asked_for_it(monkeypatch):
+    waits = Waiting(lambda: 1.0)
+    waits(ENGINES)
+    in_threading = types.SimpleNamespace(f_code=types.SimpleNamespace(co_filename=threading.__file__), f_back=ENGINES)
+    assert waits(in_threading)
+    in_threading.f_back = frame_in("/home/a.py")
+    assert not waits(in_threading)
 
 
 def test_it_watches_the_thread_that_has_the_context_until_the_end(tmp_path):
