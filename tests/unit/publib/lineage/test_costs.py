@@ -40,7 +40,7 @@ def test_a_map_task_makes_one_file_of_few_bytes_for_all_its_reducers(tmp_path, w
     rows = iter([(number, number) for number in range(ROWS)])
     write.run(rows, task_on(FilesPlane(str(tmp_path))))
     (name,) = os.listdir(tmp_path)
-    assert os.path.getsize(tmp_path / name) < 20 * ROWS
+    assert os.path.getsize(tmp_path / name) < 14 * ROWS
 
 
 def copies(action):
