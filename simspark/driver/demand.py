@@ -102,8 +102,7 @@ class Demand:
             total += len(self._pool)
         if self._settings.max_executors:
             total = min(total, self._settings.max_executors)
-        staying = sum(1 for executor in self._pool.all() if not executor.draining)
-        return max(total, staying)
+        return max(total, self._pool.staying)
 
     def look_elsewhere(self) -> None:
         """Ask for executors on other workers when all are on those that are left out. Before slots are offered."""
@@ -169,6 +168,8 @@ class Demand:
         limit = self._settings.idle_release_s
         if limit <= 0 or self._turn.is_armed(IDLE):
             return
+        if not self._pool.loads.roomy:
+            return
         idle = [executor.idle_since for executor in self._idle()]
         if idle:
             self._turn.arm(IDLE, min(idle) + limit)
@@ -177,7 +178,7 @@ class Demand:
         if self._short_since >= 0:
             return []
         return [
-            executor for executor in self._pool.all()
+            executor for executor in list(self._pool.loads.roomy.values())
             if not executor.flight and not self._cached.is_holder(executor.name)
         ]
 

@@ -6,7 +6,7 @@ running, the others wait in its window. What the driver knows of it lags behind 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -66,8 +66,8 @@ class Executor:
     window: the executor's free threads would start it.
     """
 
-    __slots__ = ("draining", "extra", "flight", "heard_at", "host", "idle_since", "name", "places", "silent_since",
-                 "slots", "suspects", "worker")
+    __slots__ = ("draining", "extra", "flight", "heard_at", "host", "idle_since", "loads", "name", "places",
+                 "silent_since", "slots", "suspects", "worker")
 
     def __init__(self, name: str, worker: str, host: str, slots: int, now: float) -> None:
         self.name = name
@@ -82,6 +82,7 @@ class Executor:
         self.draining = False
         self.heard_at = now
         self.idle_since = now
+        self.loads = Loads()
 
     def started(self) -> Iterator[Running]:
         """The attempts that it is taken to run now."""
@@ -107,6 +108,7 @@ class Executor:
         self.extra += running.cpus - 1
         if running.suspicion:
             self.suspects += 1
+        self.loads.note(self)
 
     def end(self, task: int) -> Running | None:
         """An attempt of its flight ended; None when it is not there."""
@@ -117,6 +119,7 @@ class Executor:
         self.extra -= running.cpus - 1
         if running.suspicion:
             self.suspects -= 1
+        self.loads.note(self)
         return running
 
     def mark_started(self, now: float) -> None:
@@ -124,6 +127,33 @@ class Executor:
         for running in self.started():
             if running.started_at < 0:
                 running.started_at = now
+
+
+class Loads:
+    """Which executors have less or more in flight than slots, so that nobody need look at all of them."""
+
+    __slots__ = ("crowded", "roomy")
+
+    def __init__(self) -> None:
+        self.roomy: dict[str, Executor] = {}
+        self.crowded: dict[str, Executor] = {}
+
+    def note(self, executor: Executor) -> None:
+        """The flight of an executor has changed."""
+        sent = len(executor.flight)
+        if sent + executor.extra < executor.slots:
+            self.roomy[executor.name] = executor
+        else:
+            self.roomy.pop(executor.name, None)
+        if sent > executor.slots:
+            self.crowded[executor.name] = executor
+        else:
+            self.crowded.pop(executor.name, None)
+
+    def forget(self, executor: Executor) -> None:
+        """An executor is gone."""
+        self.roomy.pop(executor.name, None)
+        self.crowded.pop(executor.name, None)
 
 
 class Exclusion(NamedTuple):
@@ -142,6 +172,9 @@ class ExecutorPool:
         self._late: dict[str, None] = {}
         self._excluded: dict[str, Exclusion] = {}
         self._usable: list[Executor] | None = None
+        self._positions: dict[str, int] | None = None
+        self.loads = Loads()
+        self.staying = 0
         self._expecting = False
         self.slots = 0
         self.slots_per_executor = 1
@@ -152,6 +185,8 @@ class ExecutorPool:
         if executor.name in self._executors:
             return False
         self._executors[executor.name] = executor
+        executor.loads = self.loads
+        self.loads.note(executor)
         self.slots_per_executor = max(self.slots_per_executor, executor.slots)
         self._changed()
         return True
@@ -160,6 +195,8 @@ class ExecutorPool:
         """An executor is gone; None when it was not here."""
         executor = self._executors.pop(name, None)
         if executor is not None:
+            executor.loads = Loads()
+            self.loads.forget(executor)
             self._changed()
         return executor
 
@@ -197,6 +234,14 @@ class ExecutorPool:
                 least = min(self._excluded[e.worker].times for e in ready)
                 self._usable = [e for e in ready if self._excluded[e.worker].times == least]
         return self._usable
+
+    def usable_of(self, names: Iterable[str]) -> list[Executor]:
+        """Those of these that may be sent tasks, in the order in which they joined."""
+        usable = self.usable()
+        if self._positions is None:
+            self._positions = {executor.name: position for position, executor in enumerate(usable)}
+        known = self._positions
+        return [usable[position] for position in sorted(known[name] for name in names if name in known)]
 
     def has_others(self, workers: Container[str]) -> bool:
         """Whether executors that stay, heard of or silent, are on other workers than these."""
@@ -282,6 +327,7 @@ class ExecutorPool:
             self._changed()
 
     def _changed(self) -> None:
-        self._usable = None
+        self._usable = self._positions = None
         self.version += 1
+        self.staying = sum(not executor.draining for executor in self._executors.values())
         self.slots = sum(executor.slots for executor in self._executors.values())

@@ -109,9 +109,7 @@ class TaskScheduler:
         """Launch what may be launched. Called once at the end of a turn."""
         if not self._offer_all and not self._roomy:
             return
-        usable = self._pool.usable()
-        if not self._offer_all:
-            usable = [executor for executor in usable if executor.name in self._roomy]
+        usable = self._pool.usable() if self._offer_all else self._pool.usable_of(self._roomy)
         self._offer_all = False
         self._roomy = {}
         sets = [tasks for tasks in self._sets if tasks.pending and not tasks.paused]
@@ -245,8 +243,8 @@ class TaskScheduler:
         """Have somebody look whether slots idle while tasks wait in the windows of others."""
         if self._turn.is_armed(BALANCE) or any(tasks.pending for tasks in self._sets):
             return
-        executors = self._pool.all()
-        if any(len(e.flight) > e.slots for e in executors) and any(e.free_slots for e in self._pool.usable()):
+        loads = self._pool.loads
+        if loads.crowded and any(e.free_slots for e in self._pool.usable_of(loads.roomy)):
             self._turn.arm(BALANCE, self._turn.now + BALANCE_AFTER_S)
 
     # ── places, avoidance, suspicion ─────────────────────────────────────────────────────────────────────────────
