@@ -7,6 +7,7 @@ import os
 CGROUP = "/sys/fs/cgroup"
 _FALLBACK_MEMORY_BYTES = 1 << 30
 INTERPRETER_BYTES = 24 << 20
+MOST_FETCHED_BYTES = 48 << 20
 TASKS_SHARE = 0.5
 CACHE_SHARE = 0.35
 """Of what the interpreter leaves. What is held is estimated and encoded in part while it is held: hence the rest."""
@@ -45,6 +46,11 @@ def tasks_bytes(executor_bytes: int) -> int:
 def cache_bytes(executor_bytes: int) -> int:
     """How much the partitions that an executor keeps in memory may take."""
     return int(_for_rows(executor_bytes) * CACHE_SHARE)
+
+
+def fetch_bytes(executor_bytes: int) -> int:
+    """How much of what others keep may be on its way to an executor; 0 stands for an executor without a limit."""
+    return min(MOST_FETCHED_BYTES, _for_rows(executor_bytes) // 8) if executor_bytes else MOST_FETCHED_BYTES
 
 
 def _for_rows(executor_bytes: int) -> int:

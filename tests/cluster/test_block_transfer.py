@@ -64,7 +64,7 @@ class Stand:
         self.here = Running()
         self.here.thread.start()
 
-    def fetcher(self, pair=None, application="app"):
+    def fetcher(self, pair=None, application="app", budget_bytes=48 * MIB):
         pair = pair or self.client
 
         def dial(owner):
@@ -72,7 +72,7 @@ class Stand:
             me = local_identity("executor")
             return Dialer(self.context, owner.endpoint, me, BlockClientHello(application), curve, 2.0)
 
-        return BlockFetcher(self.here.loop, SystemClock(), dial)
+        return BlockFetcher(self.here.loop, SystemClock(), dial, budget_bytes)
 
     def put(self, name, *segments):
         writer = SegmentWriter(self.directory.file(name))
@@ -109,10 +109,9 @@ def test_segments_arrive_whole_small_large_and_empty(stand):
         assert bytes(segment.wait()) == bytes(file.segment(index))
 
 
-def test_many_large_segments_are_had_within_the_budget(stand, monkeypatch):
-    monkeypatch.setattr(fetch, "BUDGET_BYTES", 3 * MIB)
+def test_many_large_segments_are_had_within_the_budget(stand):
     files = [stand.put(f"shuffle-1-{index}-0", [bytes([index]) * (2 * MIB + index)]) for index in range(8)]
-    fetcher = stand.fetcher()
+    fetcher = stand.fetcher(budget_bytes=3 * MIB)
     pending = [fetcher.fetch(stand.owner, f"shuffle-1-{index}-0", 0) for index in range(8)]
     for index in (7, 0, 3, 1, 2, 4, 5, 6):  # in whatever order they are wanted
         assert bytes(pending[index].wait()) == bytes(files[index].segment(0))

@@ -22,13 +22,13 @@ from simspark.publib import machine
 from simspark.publib.clock import Clock
 from simspark.publib.errors import BlockError, CorruptBlock, MissingBlock, OutOfReach
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.resources import MOST_FETCHED_BYTES
 from simspark.publib.service import Loop
 from simspark.publib.wire.messages import Chunk, FetchChunk, Owner
 from simspark.publib.wire.transport import Dialer
 
 CHUNK_BYTES = 1 << 20
 CHUNKS_IN_FLIGHT = 6
-BUDGET_BYTES = 48 << 20
 SEGMENT_LIMIT_BYTES = 16 << 30
 DIALS = 3
 SILENCE_S = 5.0
@@ -104,8 +104,10 @@ class _Link:
 class BlockFetcher:
     """Fetches segments over one loop. ``dial(owner)`` makes a dialer that says hello to a block server."""
 
-    def __init__(self, loop: Loop, clock: Clock, dial: Callable[[Owner], Dialer]) -> None:
+    def __init__(self, loop: Loop, clock: Clock, dial: Callable[[Owner], Dialer],
+                 budget_bytes: int = MOST_FETCHED_BYTES) -> None:
         self._loop = loop
+        self._budget_bytes = budget_bytes
         self._clock = clock
         self._dial = dial
         self._links: dict[Place, _Link] = {}
@@ -215,7 +217,7 @@ class BlockFetcher:
         self._sized = []
         for segment in waiting:
             rest = segment.missing_bytes
-            if segment.wanted_now or self._held_bytes + rest <= BUDGET_BYTES:
+            if segment.wanted_now or self._held_bytes + rest <= self._budget_bytes:
                 self._admit_one(segment, rest)
             else:
                 self._sized.append(segment)

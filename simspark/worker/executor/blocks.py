@@ -21,8 +21,6 @@ from simspark.publib.lineage.task import FileRef, SegmentRef
 from simspark.publib.wire.messages import Owner
 from simspark.worker.executor.env import Environment
 
-FETCH_AHEAD = 16
-
 Raw = memoryview | bytes | bytearray
 
 
@@ -111,10 +109,11 @@ class TaskData:
     def _ahead(self, refs: Sequence[SegmentRef]) -> Iterator[tuple[SegmentRef, Batches]]:
         """Each segment with how to get it; remote ones are asked for before their turn comes."""
         waiting: deque[_Located] = deque()
+        ahead = self._environment.fetch_ahead()
         try:
             for ref in refs:
                 waiting.append(self._locate(ref))
-                if len(waiting) > FETCH_AHEAD:
+                if len(waiting) > ahead:
                     yield waiting.popleft()[:2]
             while waiting:
                 yield waiting.popleft()[:2]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from simspark.publib.clock import Clock
+from simspark.publib.resources import fetch_bytes
 from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire.envelope import local_identity
@@ -63,7 +64,9 @@ class RemoteBlocks:
         if self._fetcher is None:
             from simspark.publib.blocks.fetch import BlockFetcher
 
-            self._fetcher = BlockFetcher(self._loop, self._clock, self._dial)
+            self._fetcher = BlockFetcher(
+                self._loop, self._clock, self._dial, fetch_bytes(self._start.memory_bytes)
+            )
         pending: PendingFetch = self._fetcher.fetch(owner, name, segment)
         return pending
 

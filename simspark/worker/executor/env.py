@@ -14,10 +14,12 @@ from types import ModuleType
 from simspark.publib import optimizations
 from simspark.publib.blocks.app_directory import holds_token
 from simspark.publib.lineage.task import FileRef
-from simspark.publib.resources import cache_bytes, usable_cores, usable_memory_bytes
+from simspark.publib.resources import cache_bytes, fetch_bytes, usable_cores, usable_memory_bytes
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorSettings, Owner
+
+FETCHED_AT_ONCE_BYTES = 3 << 20
 
 
 class Environment:
@@ -120,6 +122,10 @@ class Environment:
             self._outputs.pop(shuffle, None)
         for block in [block for block in list(self._cached) if block[0] in rdds]:
             self._cached.pop(block, None)
+
+    def fetch_ahead(self) -> int:
+        """How many segments of other machines to ask for before their turn comes."""
+        return max(1, fetch_bytes(self.start.memory_bytes) // FETCHED_AT_ONCE_BYTES)
 
     def storage_bytes(self) -> int:
         """How much this executor may keep in memory: a part of its limit, or of its share of the machine."""
