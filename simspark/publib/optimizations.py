@@ -24,6 +24,7 @@ NAMES: dict[str, str] = {
     "cuts": "A sort by ranges sorts before the shuffle, too, and cuts there; plainly, each row is placed by its key.",
     "one-pass": "Bounds of a sort are sampled while rows are counted; plainly, when they have been counted.",
     "columns": "Pairs travel as a list of keys and one of values; plainly, as a list of pairs.",
+    "arrays": "Small arrays of one kind in a batch travel as one array; plainly, each is pickled.",
     "unique-keys": "Joins keep a key's only value as it is; plainly, each key has lists of values.",
     "statistics": "Numbers are merged into statistics in one loop; plainly, by one call for each.",
     "mapping": "Files of this machine are mapped; plainly, what is wanted of them is read.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ EACH = [  # where random programs seldom come
     "print(r2.map(lambda s: (len(s), s)).groupByKey(1).mapValues(len).collect())",
     "print(r0.map(lambda x: x / 3).mean())", "print(r0.map(lambda x: x * 0.1).variance())",
     "print(r0.histogram([3, 9, 50]))", "print(r0.max(key=lambda x: x % 5))",
+    "r4 = r0.map(lambda x: (x % 3, __import__('array').array('q', [x])))" if find_spec("numpy") is None else
+    "r4 = r0.map(lambda x: (x % 3, __import__('numpy').full(3, x)))",
+    "print(r4.groupByKey(2).mapValues(lambda found: [each.tolist() for each in found]).glom().collect())",
     "print((lambda known: r0.filter(lambda x: x in known).collect())([5, 7]))",
 ]
 TOGETHER = pytest.param(ALL, id="all of them")

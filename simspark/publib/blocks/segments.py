@@ -37,6 +37,7 @@ from operator import gt
 from types import TracebackType
 from typing import Any, Self
 
+from simspark.publib.blocks.arrays import in_one
 from simspark.publib.errors import CorruptBlock, MissingBlock, StorageFault
 from simspark.publib.optimizations import uses
 from simspark.publib.wire import payload
@@ -74,7 +75,7 @@ def encode_batch(rows: Any) -> list[bytes | memoryview]:
         buffers.append(raw)
         return False
 
-    pickled = _pickled(rows, out_of_band, buffers)
+    pickled = _pickled(in_one(rows) if type(rows) is list else rows, out_of_band, buffers)
     return _framed(pickled, buffers)
 
 

@@ -14,6 +14,7 @@ from itertools import count, islice
 from operator import length_hint
 from typing import Any
 
+from simspark.publib.blocks.arrays import in_one
 from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, write_rows
 from simspark.publib.lineage.aggregation import Aggregator, Groups
 from simspark.publib.lineage.budget import Share
@@ -179,7 +180,9 @@ class _Buckets:
 
     def _batch(self, number: int) -> Any:
         rows = self._rows[number]
-        return (self._keys[number], rows) if self._pairs and rows else rows
+        if not (self._pairs and rows):
+            return rows
+        return self._keys[number], in_one(rows) if type(rows[0]).__name__ == "ndarray" else rows
 
     def _spill(self) -> None:
         from simspark.publib.blocks.segments import SegmentWriter
@@ -239,7 +242,7 @@ class KeepSink(NamedTuple):
         return ResultValue(SegmentRef(FileRef(task.data.owner, name), 0))
 
 
-_RANGE_ITERATOR = type(iter(range(0)))
+_KNOW_THEIR_SIZE = frozenset({type(iter(range(0))), type(iter([]))})  # a list's: that of a cached partition
 
 
 class Collect:
@@ -255,7 +258,7 @@ class Count:
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> int:
         """What the class says, of one partition."""
-        if type(rows) is _RANGE_ITERATOR and uses("sizes"):
+        if type(rows) in _KNOW_THEIR_SIZE and uses("sizes"):
             return length_hint(rows)
         counter = count()
         deque(zip(rows, counter, strict=False), maxlen=0)

@@ -43,6 +43,15 @@ def test_a_map_task_makes_one_file_of_few_bytes_for_all_its_reducers(tmp_path, w
     assert os.path.getsize(tmp_path / name) < 14 * ROWS
 
 
+@pytest.mark.parametrize("keyed", [True, False], ids=["values", "rows"])
+def test_small_arrays_take_hardly_more_bytes_in_a_shuffle_than_their_numbers(tmp_path, keyed):
+    np = pytest.importorskip("numpy")
+    rows = iter([(number, np.zeros(20)) if keyed else np.zeros(20) for number in range(5000)])
+    ShuffleWrite(1, HashPartitioner(1), 1).run(rows, task_on(FilesPlane(str(tmp_path))))
+    (name,) = os.listdir(tmp_path)
+    assert os.path.getsize(tmp_path / name) < 5000 * (160 + 4)
+
+
 def copies(action):
     """The most memory that an action needed beyond what was there, in parts of a large value; and its result."""
     tracemalloc.start()

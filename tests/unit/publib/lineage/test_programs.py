@@ -264,6 +264,13 @@ def test_storage_levels_have_sparks_names_flags_and_texts() -> None:
     assert StorageLevel.from_code(StorageLevel.OFF_HEAP.code) == StorageLevel.OFF_HEAP != StorageLevel.NONE
 
 
+def test_what_is_left_of_a_list_is_counted_without_reading_it() -> None:
+    rows = iter(["a", "b", "c"])
+    next(rows)
+    assert sinks.Count()(0, rows) == 2
+    assert list(rows) == ["b", "c"]
+
+
 def test_actions_give_what_they_should(plane: FilesPlane) -> None:
     def value(action: Any, rows: Iterator[Any]) -> Any:
         return action(0, rows)
