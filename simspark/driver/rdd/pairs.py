@@ -216,9 +216,13 @@ def _combined(rdd: Handle[Any], aggregator: Aggregator, operation: str, partitio
         step = fn.Combine(aggregator, aggregator.label, aggregator.site)
         number = rdd.ctx.next_id("rdd")
         return rdd._rdd(StepsNode(number, operation, call_site(), rdd._node, step, keeps_partitioner=True))
-    may_wait = aggregator.create is identity or aggregator.create is as_list  # it comes to the same afterwards
-    combine = uses("combining") or not may_wait
+    combine = uses("combining") or not _may_wait(aggregator, function)
     return rdd._shuffle(partitioner, operation, aggregator=aggregator, combine=combine)
+
+
+def _may_wait(aggregator: Aggregator, function: Callable[[Any], int]) -> bool:
+    """Whether folding after the shuffle only comes to the same: a user's function may place equal keys apart."""
+    return (aggregator.create is identity or aggregator.create is as_list) and function is portable_hash
 
 
 def _place(rdd: Handle[Any], key: Any) -> int:
