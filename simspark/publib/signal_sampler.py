@@ -17,12 +17,14 @@ import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
 
+from simspark.publib import clock
 from simspark.publib.clock import Clock, thread_cpu_s
 from simspark.publib.stack_sampler import StackSampler
 from simspark.publib.wire.messages import TaskSamples
 
 LOOKS_HZ = 20.0
 NANOSECOND_S = 1e-9
+OWN_FILES = frozenset({__file__, clock.__file__})
 SCHEDULE = "/proc/self/task/{}/schedstat"
 
 
@@ -107,6 +109,8 @@ class SignalSampler(StackSampler):
 
     def _on_signal(self, _signal: int, frame: FrameType | None) -> None:
         """In the main thread, which may be at work for this sampler itself: the next signal then counts for both."""
+        if frame is None or frame.f_code.co_filename in OWN_FILES:
+            return
         watched = self._watched.get(self._main)
         times = int((thread_cpu_s() - self._computed_s) / self._sample_s)
         if watched is None or times < 1 or not self._lock.acquire(blocking=False):

@@ -81,6 +81,12 @@ def test_stacks_that_differ_in_lines_alone_are_one_in_the_folded_form_and_two_fo
     assert len(busiest_lines(made.folded(), 1)) == 1
 
 
+def test_loops_have_the_name_that_they_are_known_by():
+    from simspark.publib.lineage import steps
+
+    assert getattr(steps, "LOOP", sampling_profile.LOOP) == sampling_profile.LOOP
+
+
 def test_functions_built_into_one_loop_are_told_apart_by_their_lines():
     loop = ("/home/a.py", sampling_profile.LOOP, 12, 14, "user")
     assert lines(profile((0, 5, [RUN, loop]))) == ["stage 0;loop (a.py:14) 5"]

@@ -77,6 +77,17 @@ def test_a_signal_while_the_sampler_is_at_work_is_made_up_for_by_the_next(watch)
     assert watch.counts() == [(1, 3)]
 
 
+def test_a_signal_within_the_handler_of_another_is_made_up_for_by_the_next(watch):
+    watch.sampler.begin(1)
+    watch.computes(0.02)
+    found = {}
+    exec(compile("found['frame'] = sys._getframe()", signal_sampler.__file__, "exec"), {"sys": sys, "found": found})
+    watch.sampler._on_signal(signal.SIGPROF, found["frame"])
+    assert watch.counts() == []
+    watch.signal()
+    assert watch.counts() == [(1, 2)]
+
+
 def test_time_neither_on_a_processor_nor_due_for_one_counts_where_the_thread_waits(watch):
     watch.time_s = watch.delayed_s = 7.0  # before the first task
     watch.sampler.begin(1)
