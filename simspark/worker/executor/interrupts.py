@@ -49,7 +49,7 @@ class Interrupts:
         with self._lock:
             self._running.pop(ident, None)
             if task in self._to_raise and ident != self._main:
-                _raise_in(ident, None)
+                _take_back()
             self._to_raise.discard(task)
             cancelled = task in self._cancelled
             self._cancelled.discard(task)
@@ -77,7 +77,21 @@ class Interrupts:
             raise TaskCancelled
 
 
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+def _raise_in(thread: int, kind: type[BaseException]) -> None:
     import ctypes
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
+
+
+def _take_back() -> None:
+    """Let what is to be raised in this thread be raised here.
+
+    It must not be unset instead: Python 3.11 would go on looking for it at each jump, and never come to an end in a
+    function that is traced or profiled.
+    """
+    try:
+        _raise_in(threading.get_ident(), TaskCancelled)
+        while True:
+            pass
+    except TaskCancelled:
+        pass

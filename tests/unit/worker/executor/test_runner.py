@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 import threading
 
 import cloudpickle
@@ -252,6 +253,24 @@ def test_an_attempt_in_another_thread_is_interrupted_and_the_thread_goes_on(stan
     stand.interrupts.cancel(5)
     thread.join(10)
     assert [report.outcome for report in reports] == ["cancelled", "ok"]
+
+
+def test_functions_can_be_profiled_after_an_attempt_in_another_thread_was_interrupted(stand):
+    calls = []
+
+    def called():
+        pass
+
+    def profiled():
+        sys.setprofile(lambda frame, event, _: calls.append(event))
+        called()
+        sys.setprofile(None)
+
+    test_an_attempt_in_another_thread_is_interrupted_and_the_thread_goes_on(stand)
+    thread = threading.Thread(target=profiled, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert calls
 
 
 def run_here(stand, function):
