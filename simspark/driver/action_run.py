@@ -141,7 +141,8 @@ class StartedAction:
         """Read large results while other tasks run. What goes wrong with one is found again when the job has ended."""
         try:
             for partition in running.in_files():
-                self._values[partition] = self._application.results.read(running.results[partition])
+                if partition not in self._values:
+                    self._values[partition] = self._application.results.read(running.results[partition])
         except KeyboardInterrupt:
             raise self.interrupted() from None
         except BaseException:

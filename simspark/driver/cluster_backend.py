@@ -239,7 +239,7 @@ class ClusterBackend:
     def fetch(self, owner: Owner, name: str) -> Any:
         """The value in a result file of another machine. Any thread but the loops'."""
         try:
-            return decode_inline(bytes(self._fetcher.fetch(owner, name, 0).wait()))
+            return decode_inline(self._fetcher.fetch(owner, name, 0).wait(), name)
         except BlockError as error:
             raise FetchFailed(owner.owner, name, -1, -1, str(error)) from None
 

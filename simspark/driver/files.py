@@ -21,7 +21,7 @@ from simspark.publib.blocks.segments import (
     encode_batch,
     write_rows,
 )
-from simspark.publib.errors import FetchFailed, MissingBlock
+from simspark.publib.errors import BlockError, FetchFailed
 from simspark.publib.wire.messages import Owner
 
 BATCH_ROWS = 1000
@@ -78,7 +78,10 @@ class ResultReader:
         self._same_machine: dict[str, bool] = {}
 
     def read(self, accepted: Accepted) -> Any:
-        """The value of one partition. FetchFailed when its file is gone."""
+        """The value of one partition. FetchFailed when its file is gone or damaged.
+
+        A file of this machine is removed as soon as it has been read: others are written in its place meanwhile.
+        """
         report = accepted.report
         if not report.name:
             return decode_inline(report.payload)
@@ -97,9 +100,15 @@ class ResultReader:
         return self._same_machine[owner.token]
 
     def _map(self, owner: Owner, name: str) -> Any:
+        path = f"{owner.directory}/{name}"
         try:
-            return decode_inline(SegmentFile(f"{owner.directory}/{name}").whole())
-        except MissingBlock as error:
+            value = decode_inline(SegmentFile(path).whole(), path)
+        except BlockError as error:
             raise FetchFailed(owner.owner, name, -1, -1, str(error)) from None
+        try:
+            os.unlink(path)
+        except OSError:
+            pass  # it goes with the job's
+        return value
 
 

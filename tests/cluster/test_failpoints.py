@@ -410,6 +410,15 @@ def test_a_block_spoilt_as_it_is_written_is_written_again(
         assert job.attempts().total() <= MAPS + 2 * REDUCES + 1
 
 
+@pytest.mark.parametrize("master", MASTERS)
+def test_a_large_result_spoilt_as_it_is_written_is_made_again(master: str, arm: Arm, scratch: Path) -> None:
+    claim = arm("p4", "corrupt")
+    with SparkContext(master, "spoilt result", conf=conf()) as sc:
+        assert sc.range(0, 3, 1, 3).map(lambda x: b"%d" % x * 300_000).collect() == [
+            b"%d" % x * 300_000 for x in range(3)]
+        assert claim.exists()
+
+
 def test_a_block_spoilt_on_its_way_is_had_again(arm: Arm, scratch: Path, tmp_path: Path) -> None:
     claim = arm("p7", "corrupt", role="worker")
     with SparkContext("local-cluster[2,1,512]", "p7", conf=over_network()) as sc:
