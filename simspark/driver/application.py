@@ -342,7 +342,9 @@ def _sampling(settings: DriverSettings, name: str, clock: SystemClock) -> Sample
 def _task_properties(settings: DriverSettings) -> dict[str, str]:
     """What executors know of the settings."""
     properties = {"spark.simspark.errors.showValues": str(settings.show_values).lower(),
-                  optimizations.SETTING: ",".join(settings.optimizations_off)}
+                  optimizations.SETTING: ",".join(settings.optimizations_off),
+                  "spark.simspark.fusion": str(settings.fusion).lower(),
+                  "spark.simspark.fusion.afterRows": str(settings.fused_after_rows)}
     if settings.profile_sample_hz:
         properties["spark.simspark.profile.sample"] = str(settings.profile_sample_hz)
     return properties

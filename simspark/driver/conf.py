@@ -89,6 +89,8 @@ class DriverSettings(NamedTuple):
     profile_out: str
     auto_broadcast_bytes: int
     optimizations_off: frozenset[str]
+    fusion: bool
+    fused_after_rows: int
     event_log: bool
     event_log_dir: str
     event_log_max_bytes: int
@@ -267,6 +269,10 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
      "Values of this size that functions captured travel once to each machine, as broadcasts do; 0: never."),
     ("spark.simspark.optimizations.off", "optimizations_off", _OPTIMIZATIONS, "",
      "What the engine is to do in the plain way, with commas between the names: for tests, and to find mistakes."),
+    ("spark.simspark.fusion", "fusion", _FLAG, "true",
+     "Build small functions of row-by-row steps into one loop, where that does the same."),
+    ("spark.simspark.fusion.afterRows", "fused_after_rows", _COUNT, "4000",
+     "Rows of a partition that pass step by step before a loop is made."),
     ("spark.eventLog.enabled", "event_log", _FLAG, "true", "Keep a bounded log of the application's events."),
     ("spark.eventLog.dir", "event_log_dir", _TEXT, "", "Where event logs are; by default under the state directory."),
     ("spark.simspark.eventLog.maxSize", "event_log_max_bytes", _SIZE, "32m", "Largest size of one event log."),

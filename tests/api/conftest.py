@@ -148,7 +148,7 @@ class HereContext(FileSources, HadoopSources, JobControl, Shipping):
         self.cancelled: list[str] = []
         self._thread_properties = ThreadProperties()
         self.parallelism = 0
-        self.limits: dict[str, int] = {}
+        self.limits: dict[str, Any] = {"properties": {"spark.simspark.fusion.afterRows": "0"}}
         self._ids = {kind: itertools.count() for kind in ("rdd", "shuffle", "stage", "broadcast", "accumulator")}
         self._tasks = itertools.count()
 

@@ -27,7 +27,7 @@ class Here:
         self._root = root
         self._numbers = count()
 
-    def compare(self, lines: list[str], limits: dict[str, int]) -> None:
+    def compare(self, lines: list[str], limits: dict[str, Any]) -> None:
         """One program, with limits of memory and batches."""
         found = self.difference(lines, run(lines, oracle_names()), limits)
         assert not found, f"\n{found}"

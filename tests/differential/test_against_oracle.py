@@ -7,6 +7,7 @@ on real executors where slow tests run.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,13 +19,19 @@ from .programs import FOR_US, examples, generated, programs
 
 TINY_BYTES = 256  # of memory: whatever can be spilled is
 
+FUSED = {"spark.simspark.fusion.afterRows": "0"}
+NOT_FUSED = {"spark.simspark.fusion": "false"}
+
 REAL = {
-    "local": {"spark.master": "local[2]"},
-    "tiny memory": {"spark.master": "local[2]", "spark.executor.memory": "512", "spark.simspark.batchRows": "1"},
+    "local": {"spark.master": "local[2]", **FUSED},
+    "tiny memory": {"spark.master": "local[2]", "spark.executor.memory": "512", "spark.simspark.batchRows": "1",
+                    **FUSED},
     "results in files": {"spark.master": "local[2]", "spark.simspark.inlineResult": "1",
-                         "spark.simspark.batchRows": "3"},
-    "cluster": {"spark.master": "local-cluster[2,1,512]", "spark.simspark.batchRows": "2"},
-    "over the network": {"spark.master": "local-cluster[2,1,512]", "spark.simspark.blocks.overNetwork": "true"},
+                         "spark.simspark.batchRows": "3", **NOT_FUSED},
+    "cluster": {"spark.master": "local-cluster[2,1,512]", "spark.simspark.batchRows": "2",
+                "spark.simspark.fusion.afterRows": "3"},
+    "over the network": {"spark.master": "local-cluster[2,1,512]", "spark.simspark.blocks.overNetwork": "true",
+                         **NOT_FUSED},
 }
 
 
@@ -33,17 +40,22 @@ def here(tmp_path: Path) -> Here:
     return Here(tmp_path)
 
 
+@pytest.mark.parametrize("fused", [FUSED, NOT_FUSED], ids=["fused", "not fused"])
 @pytest.mark.parametrize("limits", [{}, {"memory_budget_bytes": TINY_BYTES, "batch_rows": 2}], ids=["usual", "tiny"])
-@pytest.mark.parametrize("numbers", [range(at, at + 40) for at in range(0, 160, 40)], ids=str)
+@pytest.mark.parametrize("numbers", [range(at, at + 20) for at in range(0, 80, 20)], ids=str)
 def test_programs_show_what_the_oracle_shows_in_one_process(
-        numbers: range, limits: dict[str, int], here: Here) -> None:
+        numbers: range, limits: dict[str, Any], fused: dict[str, str], here: Here) -> None:
+    used = {**limits, "properties": fused}
     for number in numbers_of(numbers):
-        examples(number, 2)(given(programs(FOR_US))(lambda lines: here.compare(lines, limits)))()
+        examples(number, 2)(given(programs(FOR_US))(lambda lines: here.compare(lines, used)))()
 
 
-def test_programs_that_fail_show_what_the_oracle_shows(here: Here) -> None:
-    for number in numbers_of(range(300, 360)):
-        examples(number, 2)(given(failing_programs(FOR_US))(lambda lines: here.compare(lines, {})))()
+@pytest.mark.parametrize(("fused", "numbers"), [(FUSED, range(300, 340)), (NOT_FUSED, range(340, 360))],
+                         ids=["fused", "not fused"])
+def test_programs_that_fail_show_what_the_oracle_shows(fused: dict[str, str], numbers: range, here: Here) -> None:
+    used = {"properties": fused}
+    for number in numbers_of(numbers):
+        examples(number, 2)(given(failing_programs(FOR_US))(lambda lines: here.compare(lines, used)))()
 
 
 @pytest.mark.cluster

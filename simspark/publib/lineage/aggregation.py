@@ -16,7 +16,7 @@ everywhere in Spark.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, starmap
 from operator import add
 from typing import Any
@@ -30,6 +30,7 @@ from simspark.publib.lineage.spill import (
     estimate_lists,
     windows,
 )
+from simspark.publib.lineage.steps import Step, StepRows, fused_after, note_end, one_by_one
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.optimizations import uses
@@ -148,8 +149,11 @@ class _Begun(NamedTuple):
 class _Combiner:
     """The groups of one task, and what of them was spilled."""
 
-    def __init__(self, create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
+    def __init__(self, steps: Sequence[Step], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
                  merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> None:
+        self._steps = steps
+        self._create = create
+        self._loop: Absorb | None = None
         self._budget_bytes = task.memory_budget_bytes
         self._share = Share(task.budget)
         self._merge = merge
@@ -165,7 +169,12 @@ class _Combiner:
         self._nan: Any = None
 
     def take(self, window: Iterable[tuple[Any, Any]]) -> None:
-        """Fold some rows in."""
+        """Fold some rows in; where there are steps to be done, those that become of them."""
+        if self._loop is not None and not self._full:
+            self._loop(self._groups, window)
+            return
+        if self._steps:
+            window = one_by_one(self._steps, iter(window))
         if not self._full:
             self._absorb(self._groups, window)
             return
@@ -177,6 +186,16 @@ class _Combiner:
             else:
                 pending.append((key, value))
 
+    def make_loop(self) -> None:
+        """From now on, all that happens to a row until it is in its group is one loop, where that does the same."""
+        from simspark.publib.lineage.fusion import grouping_loop, listing_loop
+
+        if not self._lists:
+            create = None if self._create is identity else self._create
+            self._loop = grouping_loop(self._steps, create, self._merge)
+        elif self._merge is append_value:
+            self._loop = listing_loop(self._steps)
+
     def held_bytes(self, seen: int) -> int:
         """What counts against the budget: the groups, or rows without a place four times and the groups half."""
         if self._full:
@@ -185,7 +204,8 @@ class _Combiner:
             return max(4 * estimate_list(self._pending) + others, groups // 2)
         if not self._lists:
             return self._share.count(estimate_groups(self._groups))
-        count = seen if self._merge is append_value else sum(map(len, self._groups.values()))
+        each_is_one = self._merge is append_value and not self._steps
+        count = seen if each_is_one else sum(map(len, self._groups.values()))
         return self._share.count(estimate_lists(self._groups, count))
 
     def spill(self) -> None:
@@ -221,10 +241,31 @@ class _Combiner:
 
 def _combine(rows: Iterator[tuple[Any, Any]], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
              merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> Combined:
-    combiner = _Combiner(create, merge, merge_combiners, task)
+    steps: Sequence[Step] = ()
+    after_rows = fused_after(task)
+    if merge is keep_left:
+        after_rows = -1  # C does it
+    if type(rows) is StepRows and after_rows >= 0:
+        rows, steps = rows.split()
+    combiner = _Combiner(steps, create, merge, merge_combiners, task)
+    if after_rows >= 0:
+        rows = _with_loop(combiner, rows, after_rows)
     for window in windows(rows, task.memory_budget_bytes, combiner.held_bytes, combiner.spill):
         combiner.take(window)
     return combiner.result()
+
+
+def _with_loop(combiner: _Combiner, rows: Iterator[Any], after_rows: int) -> Iterator[Any]:
+    """The same rows; if there are more than so many, the combiner makes its loop then."""
+    ended: list[bool] = []
+    noted = chain(rows, note_end(ended))
+
+    def make_loop() -> Iterator[Any]:
+        if not ended:
+            combiner.make_loop()
+        yield from ()
+
+    return chain(islice(noted, after_rows), make_loop(), noted)
 
 
 def _fixed_size(groups: Groups) -> bool:

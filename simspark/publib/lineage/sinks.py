@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
 from itertools import count, islice
 from operator import length_hint
 from typing import Any
@@ -21,7 +20,7 @@ from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
 from simspark.publib.lineage.sorting import Ordering, SortedRows
 from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, estimate_list
-from simspark.publib.lineage.steps import Map, apply_steps
+from simspark.publib.lineage.steps import Map, StepRows
 from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.optimizations import uses
@@ -290,9 +289,9 @@ class Reduce(NamedTuple):
 
     def __call__(self, partition: int, rows: Iterator[Any]) -> list[Any]:
         """What the class says, of one partition."""
-        for first in rows:
-            return [reduce(self.function, rows, first)]
-        return []
+        from simspark.publib.lineage.fusion import reduced
+
+        return reduced(self.function, rows)
 
 
 class Fold(NamedTuple):
@@ -305,7 +304,9 @@ class Fold(NamedTuple):
         """What the class says, of one partition."""
         from copy import deepcopy
 
-        return reduce(self.function, rows, deepcopy(self.zero))
+        from simspark.publib.lineage.fusion import reduced
+
+        return reduced(self.function, rows, deepcopy(self.zero))[0]
 
 
 class Foreach(NamedTuple):
@@ -317,8 +318,7 @@ class Foreach(NamedTuple):
     def __call__(self, partition: int, rows: Iterator[Any]) -> None:
         """What the class says, of one partition."""
         # The step knows how to tell a StopIteration of the function from the end of the rows.
-        task: Any = None
-        deque(apply_steps([Map(self.function, "foreach", self.site)], rows, partition, task), maxlen=0)
+        deque(StepRows.of(rows, [Map(self.function, "foreach", self.site)], None), maxlen=0)
 
 
 class ForeachPartition(NamedTuple):

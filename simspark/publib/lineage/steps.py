@@ -7,16 +7,29 @@ built of C-level iterators, so that a row costs no Python frame but the user's o
 Such iterators have one trap: if the user's function raises StopIteration, they take it for the end of the rows, and
 the rest would be lost without a word. So each run of row-wise steps notes when its input ends, and when its output
 ends before that, it is an error: two C-level chains per run instead of a guard around each call.
+
+Runs of row-by-row steps come as StepRows. Who iterates over them gets such iterators for the first rows, and then, if
+there are more, loops with the users' functions in them; who folds rows may take the steps and do all in one loop. See
+fusion.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
-from typing import Any, Protocol
+from functools import reduce
+from itertools import chain, groupby
+from typing import Any, Final, Protocol
 
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
+
+FUSION = "spark.simspark.fusion"
+AFTER_ROWS = "spark.simspark.fusion.afterRows"
+DEFAULT_AFTER_ROWS = 4000  # about as many as pass step by step in the time that it takes to make a loop
+_MONITORING_TOOLS = 6
+LOOP = "simspark's loop"
+"""The qualified name of code that has users' functions built in, whose file and lines it has; see fused_loop."""
 
 
 class Step(Protocol):
@@ -134,7 +147,7 @@ class MapPartitions(NamedTuple):
 
     def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:
         """The rows after this step."""
-        return _iterated(self.function(rows), self.label, self.site)
+        return _iterated(self.function(iter(rows)), self.label, self.site)
 
 
 class MapPartitionsWithIndex(NamedTuple):
@@ -147,7 +160,7 @@ class MapPartitionsWithIndex(NamedTuple):
 
     def apply(self, rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:
         """The rows after this step."""
-        return _iterated(self.function(partition, rows), self.label, self.site)
+        return _iterated(self.function(partition, iter(rows)), self.label, self.site)
 
 
 class Glom(NamedTuple):
@@ -176,36 +189,134 @@ def at_site(site: str) -> str:
     return f" at {site}" if site else ""
 
 
+class StepRows(Iterator[Any]):
+    """The rows after row-by-row steps."""
+
+    __slots__ = ("rows", "running", "steps", "task")
+
+    def __init__(self, steps: Sequence[Step], rows: Iterator[Any], task: TaskRun | None) -> None:
+        self.steps: Final = steps
+        self.rows: Final = rows
+        self.task: Final = task
+        self.running: Iterator[Any] | None = None
+
+    @classmethod
+    def of(cls, rows: Iterator[Any], steps: Sequence[Step], task: TaskRun | None) -> StepRows:
+        """Some rows after some steps; steps of steps are one run."""
+        if type(rows) is StepRows and rows.running is None:
+            return cls((*rows.steps, *steps), rows.rows, rows.task)
+        return cls(steps, rows, task)
+
+    def __iter__(self) -> Iterator[Any]:  # noqa: PYI034 (what is made of C-level iterators, not itself)
+        if self.running is None:
+            after_rows = fused_after(self.task)
+            if after_rows < 0:
+                self.running = one_by_one(self.steps, self.rows)
+            else:
+                from simspark.publib.lineage.fusion import in_loops
+
+                self.running = in_loops(self.steps, self.rows, after_rows)
+        return self.running
+
+    def __next__(self) -> Any:
+        return next(iter(self))
+
+    def split(self) -> tuple[Iterator[Any], tuple[Step, ...]]:
+        """Rows, and the steps to be done with them, none of which makes more rows of one."""
+        if self.running is not None:
+            return self.running, ()
+        last = len(self.steps)
+        while last and not isinstance(self.steps[last - 1], FLAT):
+            last -= 1
+        rows = StepRows(self.steps[:last], self.rows, self.task) if last else self.rows
+        return rows, tuple(self.steps[last:])
+
+
+def fused_after(task: TaskRun | None) -> int:
+    """After how many rows loops are wanted; -1: never. Where somebody watches calls they are made."""
+    if task is None or task.properties.get(FUSION) == "false":
+        return -1
+    if sys.gettrace() is not None or sys.getprofile() is not None:
+        return -1
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is not None and any(map(monitoring.get_tool, range(_MONITORING_TOOLS))):
+        return -1
+    return int(task.properties.get(AFTER_ROWS, DEFAULT_AFTER_ROWS))
+
+
+ROW_BY_ROW = (Map, FlatMap, Filter, KeyBy, MapValues, FlatMapValues)
+FLAT = (FlatMap, FlatMapValues)
+
+
 def apply_steps(steps: Sequence[Step], rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:
     """The rows after all steps, in order."""
-    start = 0
-    while start < len(steps):
-        stop = start + 1
-        if steps[start].row_wise:
-            while stop < len(steps) and steps[stop].row_wise:
-                stop += 1
-        rows = _apply_run(steps[start:stop], rows, partition, task)
-        start = stop
+    for row_by_row, run in groupby(steps, lambda step: isinstance(step, ROW_BY_ROW)):
+        if row_by_row:
+            rows = StepRows.of(rows, tuple(run), task)
+        else:
+            for step in run:
+                rows = step.apply(rows, partition, task)
     return rows
 
 
-def _apply_run(run: Sequence[Step], rows: Iterator[Any], partition: int, task: TaskRun) -> Iterator[Any]:
-    if not run[0].row_wise:
-        return run[0].apply(rows, partition, task)
+def segments(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+    """Row-by-row steps cut behind each that makes several rows of one."""
+    start = 0
+    for stop, step in enumerate(steps, 1):
+        if isinstance(step, FLAT) or stop == len(steps):
+            yield steps[start:stop]
+            start = stop
+
+
+def one_by_one(steps: Sequence[Step], rows: Iterator[Any]) -> Iterator[Any]:
+    """The rows after row-by-row steps. Who goes on after an error gets the rows behind it."""
+    for segment in segments(steps):
+        for row_wise, stretch in groupby(segment, lambda step: step.row_wise):
+            run = tuple(stretch)
+            rows = _row_wise(run, rows) if row_wise else reduce(_resumed, run, rows)
+    return rows
+
+
+def _row_wise(run: Sequence[Step], rows: Iterator[Any]) -> Iterator[Any]:
+    return guarded(lambda rows: reduce(_applied, run, rows), rows, run)
+
+
+def _resumed(rows: Iterator[Any], step: Step) -> Iterator[Any]:
+    return resumed(lambda rows: _applied(rows, step), rows)
+
+
+def _applied(rows: Iterator[Any], step: Step) -> Iterator[Any]:
+    no_task: Any = None  # row-by-row steps ask for none
+    return step.apply(rows, -1, no_task)
+
+
+def resumed(generator: Callable[[Iterator[Any]], Iterator[Any]], rows: Iterator[Any]) -> Iterator[Any]:
+    """The rows that a generator makes of these; after an error another goes on with the next."""
     ended: list[bool] = []
-    rows = chain(rows, _note_end(ended))
-    for step in run:
-        rows = step.apply(rows, partition, task)
-    return chain(rows, _require_end(ended, run))
+    noted = chain(rows, note_end(ended))
+    return chain.from_iterable(generator(noted) for _ in iter(lambda: bool(ended), True))
 
 
-def _note_end(ended: list[bool]) -> Iterator[Any]:
+def guarded(applied: Callable[[Iterator[Any]], Iterator[Any]], rows: Iterator[Any],
+            run: Sequence[Step]) -> Iterator[Any]:
+    """The rows that C-level iterators make of these. Raises RuntimeError if they end before these do."""
+    ended: list[bool] = []
+    return chain(applied(chain(rows, note_end(ended))), _require_end(ended, run))
+
+
+def note_end(ended: list[bool]) -> Iterator[Any]:
+    """No rows; that they were asked for is noted."""
     ended.append(True)
     yield from ()
 
 
 def _require_end(ended: list[bool], run: Sequence[Step]) -> Iterator[Any]:
     if not ended:
-        names = " or ".join(f"{step.label}{at_site(step.site)}" for step in run)
-        raise RuntimeError(f"StopIteration was raised by the function of {names}: rows would have been lost")
+        raise rows_lost(run)
     yield from ()
+
+
+def rows_lost(run: Sequence[Step]) -> RuntimeError:
+    """The error for a StopIteration that came from a function of this run of row-wise steps."""
+    names = " or ".join(f"{step.label}{at_site(step.site)}" for step in run)
+    return RuntimeError(f"StopIteration was raised by the function of {names}: rows would have been lost")

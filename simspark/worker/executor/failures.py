@@ -15,7 +15,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from simspark.publib.lineage.program import Program, Steps
-from simspark.publib.lineage.steps import Step, at_site
+from simspark.publib.lineage.steps import LOOP, Step, at_site
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import Failure, Frame
 
@@ -59,7 +59,8 @@ def is_own_fault(error: BaseException) -> bool:
 def _traceback(trace: TracebackType | None) -> Iterator[TracebackType]:
     """The entries of a traceback that are not simspark's."""
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith((SIMSPARK, "<frozen")):
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith((SIMSPARK, "<frozen")) and code.co_qualname != LOOP:
             yield trace
         trace = trace.tb_next
 
