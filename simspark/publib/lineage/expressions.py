@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from types import CodeType
 from typing import Any
 
-from simspark.publib.lineage.stack_reader import Reader, Unreadable, operations, placed
+from simspark.publib.lineage.stack_reader import Reader, operations, placed
 from simspark.publib.named_tuple import NamedTuple
 
 MAX_INSTRUCTIONS = 400
@@ -47,7 +47,7 @@ def read(code: CodeType) -> Expression | None:
         body = reader.value(0, len(ops))
         parameters = code.co_varnames
         same = any(_same_code(code, made) for made in _compiled(code, body, parameters, reader.imported))
-    except (Unreadable, IndexError, KeyError, SyntaxError, TypeError, ValueError, RecursionError, AttributeError):
+    except Exception:  # Unreadable, or what a stack that is not as expected leads to
         return None
     return Expression(body, parameters) if same else None
 

@@ -75,7 +75,7 @@ def loop_for(plan: Plan) -> Loop | None:
     """The loop, or None where none of the functions can be built in."""
     try:
         return _Builder(plan).loop()
-    except (SyntaxError, ValueError, TypeError, RecursionError, KeyError):
+    except Exception:  # whatever it does not know is done step by step
         return None
 
 
@@ -169,14 +169,25 @@ class _Builder:
         if part.adds:
             return ast.BinOp(given[0], ast.Add(), given[1], **_OWN)
         if part.item != CALL_ONLY:
-            return _picked(given[0], part.item, number)
+            return _picked(self._variable(given[0]), part.item, number)
         expression = self._readable(part, len(given))
         if expression is None:
             made = [self._keep(each) for each in given]
             return _for(number, ast.Call(self._cell(number, "function", 0), made, [], **_OWN))
         self._built_in.append(number)
-        self._arguments[number] = tuple(_recipe(each) for each in given)
-        return self._inlined(number, part, expression, given)
+        variables = [self._variable(each) for each in given]
+        self._arguments[number] = tuple(_recipe(each) for each in variables)
+        return self._inlined(number, part, expression, variables)
+
+    def _variable(self, value: ast.expr) -> ast.expr:
+        """A variable for each constant: the compiler would warn of some that are asked for an item or called."""
+        if isinstance(value, ast.Tuple):
+            return _pair(*map(self._variable, value.elts))
+        if not isinstance(value, ast.Constant):
+            return value
+        name = self._fresh()
+        self._block.append(ast.Assign([_name(name, store=True)], value, **_OWN))
+        return _name(name)
 
     def _readable(self, part: Part, given: int) -> Expression | None:
         code = part.code
@@ -466,8 +477,6 @@ class _Inliner(ast.NodeTransformer):
 
 def _recipe(value: ast.expr) -> Any:
     """How the argument is made again of the loop's variables."""
-    if isinstance(value, ast.Constant):
-        return ("constant", value.value)
     if isinstance(value, ast.Tuple):
         return ("pair", *map(_recipe, value.elts))
     assert isinstance(value, ast.Name)

@@ -240,9 +240,7 @@ def _line(code: CodeType, instruction: int) -> int:
 
 def _made(recipe: Any, held: Any) -> Any:
     kind, *values = recipe
-    if kind == "pair":
-        return tuple(_made(value, held) for value in values)
-    return held[values[0]] if kind == "name" else values[0]
+    return tuple(_made(value, held) for value in values) if kind == "pair" else held[values[0]]
 
 
 class _Entered(BaseException):

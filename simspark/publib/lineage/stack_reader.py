@@ -32,6 +32,7 @@ _UNARY: dict[str, type[ast.unaryop]] = {
 }
 _SKIPPED = frozenset({"RESUME", "CACHE", "NOP", "PRECALL", "COPY_FREE_VARS", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN"})
 _LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_BORROW"})
+_SINGLETONS = frozenset({type(None), bool, type(...)})
 _CONVERSIONS = (-1, ord("s"), ord("r"), ord("a"))
 
 
@@ -285,6 +286,8 @@ class Reader:
             stack.append(self._node(ast.UnaryOp(_UNARY[op.name](), stack.pop()), op))
         elif op.name in {"COMPARE_OP", "IS_OP", "CONTAINS_OP"}:
             right, left = stack.pop(), stack.pop()
+            if op.name == "IS_OP" and isinstance(right, ast.Constant) and type(right.value) not in _SINGLETONS:
+                raise Unreadable  # the compiler warns
             stack.append(self._node(ast.Compare(left, [self._comparison(op)], [right]), op))
         else:
             handler: Callable[[Operation, list[ast.expr]], None] | None = getattr(self, f"_do_{op.name.lower()}", None)
