@@ -47,7 +47,7 @@ def raised(call):
 def run(function, element, step=Map):
     program = Program(Steps(SliceSource(), (step(function, site="wc.py:14"),)), None)
     steps = program.source
-    error = raised(lambda: list(steps.rows([element], type("Task", (), {"partition": 0}))))
+    error = raised(lambda: list(steps.rows([element], type("Task", (), {"partition": 0, "properties": {}}))))
     return describe(error, program)
 
 
