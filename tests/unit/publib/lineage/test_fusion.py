@@ -212,7 +212,6 @@ CHAINS: list[list[Step]] = [
          10 //
          (x - 5))],
     [Map(lambda x: x.missing), Map(lambda x: x)],
-
 ]  # fmt: skip
 
 
