@@ -12,7 +12,6 @@ rows go through the steps one by one; only what is long enough to pay for it get
 from __future__ import annotations
 
 import collections
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import chain, islice
@@ -21,6 +20,7 @@ from types import CellType, CodeType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from simspark.publib.lineage.steps import (
+    LOOP,
     Filter,
     FlatMap,
     FlatMapValues,
@@ -225,45 +225,41 @@ def _is_inside(loop: Loop, number: int, instruction: int, offset: int) -> bool:
 def _insert_frame(loop: Loop, function: FunctionType, number: int, instruction: int, error: BaseException,
                   trace: TracebackType) -> None:
     held = trace.tb_frame.f_locals
-    frame = _entered(function, [_made(recipe, held) for recipe in loop.arguments[number]])
-    if frame is None:
-        return
-    line = _line(function.__code__, instruction)
-    entry = TracebackType(trace.tb_next, frame.tb_frame, 2 * instruction, line)
-    error.__traceback__ = TracebackType(entry, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
+    given = [_made(recipe, held) for recipe in loop.arguments[number]]
+    try:
+        FunctionType(_double(function.__code__, len(given), instruction), function.__globals__)(*given)
+    except ZeroDivisionError as failed:
+        inner = failed.__traceback__.tb_next if failed.__traceback__ is not None else None
+    if inner is not None:
+        entry = TracebackType(trace.tb_next, inner.tb_frame, inner.tb_lasti, inner.tb_lineno)
+        error.__traceback__ = TracebackType(entry, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
-def _line(code: CodeType, instruction: int) -> int:
-    line = next(islice(code.co_positions(), instruction, None))[0]
-    return code.co_firstlineno if line is None else line
+def _double(code: CodeType, given: int, instruction: int) -> CodeType:
+    """Code that fails where an instruction of other code is, with its names; see steps.code_of."""
+    from simspark.publib.lineage.line_table import encode_positions
+
+    body = (_fail_one if given == 1 else _fail_two).__code__
+    position = next(islice(code.co_positions(), instruction, None))
+    positions = [position] * (len(body.co_code) // 2)
+    return body.replace(
+        co_name=code.co_name, co_qualname=code.co_qualname, co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno, co_linetable=encode_positions(positions, code.co_firstlineno),
+        co_varnames=code.co_varnames[:given], co_consts=(*body.co_consts, LOOP, code),
+    )  # fmt: skip
+
+
+def _fail_one(_: Any) -> float:
+    return 1 / 0
+
+
+def _fail_two(_: Any, __: Any) -> float:
+    return 1 / 0
 
 
 def _made(recipe: Any, held: Any) -> Any:
     kind, *values = recipe
     return tuple(_made(value, held) for value in values) if kind == "pair" else held[values[0]]
-
-
-class _Entered(BaseException):
-    """The function was called and has done nothing yet."""
-
-
-def _entered(function: FunctionType, arguments: Sequence[Any]) -> TracebackType | None:
-    """A traceback's entry with a frame of the function that has these arguments; nothing of it is run."""
-    before = sys.gettrace()
-
-    def stop(*_: Any) -> None:
-        raise _Entered
-
-    sys.settrace(stop)
-    try:
-        function(*arguments)
-    except _Entered as entered:
-        trace = entered.__traceback__
-    finally:
-        sys.settrace(before)
-    while trace is not None and trace.tb_frame.f_code is not function.__code__:
-        trace = trace.tb_next
-    return trace
 
 
 def _instead(steps: Sequence[Step], number: int, error: StopIteration) -> BaseException:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import chain, groupby
+from types import CodeType
 from typing import Any, Final, Protocol
 
 from simspark.publib.lineage.task import TaskRun
@@ -242,6 +243,12 @@ def fused_after(task: TaskRun | None) -> int:
     if monitoring is not None and any(map(monitoring.get_tool, range(_MONITORING_TOOLS))):
         return -1
     return int(task.properties.get(AFTER_ROWS, DEFAULT_AFTER_ROWS))
+
+
+def code_of(code: CodeType) -> CodeType:
+    """The code that is meant: that of a function that was built into a loop, for what stands for it in a traceback."""
+    meant = code.co_consts[-1] if code.co_consts[-2:-1] == (LOOP,) else code
+    return meant if isinstance(meant, CodeType) else code
 
 
 ROW_BY_ROW = (Map, FlatMap, Filter, KeyBy, MapValues, FlatMapValues)

@@ -15,7 +15,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from simspark.publib.lineage.program import Program, Steps
-from simspark.publib.lineage.steps import LOOP, Step, at_site
+from simspark.publib.lineage.steps import LOOP, Step, at_site, code_of
 from simspark.publib.wire import payload
 from simspark.publib.wire.messages import Failure, Frame
 
@@ -124,7 +124,7 @@ def _failing_step(trace: list[TracebackType], program: Program | None) -> tuple[
         if code is not None:
             by_code[code] = step
     for entry in trace:
-        step_of_frame = by_code.get(entry.tb_frame.f_code)
+        step_of_frame = by_code.get(code_of(entry.tb_frame.f_code))
         if step_of_frame is not None:
             return step_of_frame, entry.tb_frame
     return None, None
