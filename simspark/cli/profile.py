@@ -33,9 +33,13 @@ class Wanted(NamedTuple):
 def run_profiled(command: tuple[str, ...], wanted: Wanted) -> int:
     """Run a script with its arguments as python does; the exit code is its own."""
     directory = tempfile.mkdtemp(prefix="simspark-profile-")
+    code = output.FAILED
     try:
         code = _run(command, directory, wanted.rate_hz)
         _write(os.path.basename(command[0]), directory, wanted)
+    except OSError as error:
+        output.note(f"The profile could not be written to {error.filename}: {error.strerror}")
+        return code or output.FAILED
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return code

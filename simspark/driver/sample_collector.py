@@ -120,10 +120,10 @@ def write_whole(path: str, text: str) -> None:
         with open(unfinished, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
         os.replace(unfinished, path)
-    except OSError:
+    except OSError as error:
         if os.path.exists(unfinished):
             os.unlink(unfinished)
-        raise
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def _checked_path(out: str) -> str:

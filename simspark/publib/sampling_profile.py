@@ -228,10 +228,10 @@ def _shown(stack: Sequence[CodeFrame]) -> list[Step]:
 
 def _serves(frame: CodeFrame, in_driver: bool) -> bool:
     """Whether a function that simspark calls is a library's that it has use for itself, or imports."""
-    if in_driver:
-        return frame.kind == LIBRARY or frame.file == "<string>"  # which is what libraries compile
-    imported = frame.function == "<module>" or any(name in frame.file for name in _OF_THE_ENGINE)
-    return frame.kind == LIBRARY and imported
+    compiled = frame.file == "<string>" and frame.function == "<module>"  # as libraries do when they make classes
+    if frame.kind != LIBRARY or in_driver:
+        return frame.kind == LIBRARY or compiled
+    return frame.function == "<module>" or any(name in frame.file for name in _OF_THE_ENGINE)
 
 
 def _words(file: str) -> str:

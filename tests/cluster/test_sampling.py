@@ -184,6 +184,14 @@ def test_a_program_without_a_context_has_no_profile_and_wrong_words_are_usage_er
     assert "There is no directory for none/p.svg" in command("--out", "none/p.svg", "empty.py").stderr
 
 
+def test_a_picture_that_cannot_be_written_is_said(command, tmp_path):
+    (tmp_path / "p.svg").mkdir()
+    (tmp_path / "short.py").write_text("from simspark import SparkContext\nSparkContext('local[1]').stop()\n")
+    done = command("--out", "p.svg", "short.py")
+    assert done.returncode == 1
+    assert done.stderr == "The profile could not be written to p.svg: Is a directory\n"
+
+
 def test_ctrl_c_is_the_programs_and_what_was_seen_is_drawn(scratch, tmp_path):
     program = tmp_path / "long.py"
     program.write_text(

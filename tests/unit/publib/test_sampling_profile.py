@@ -59,6 +59,15 @@ def test_a_librarys_function_that_was_given_to_a_task_is_shown():
     assert lines(profile((0, 5, [RUN, LOADS]))) == ["stage 0;loads (__init__.py:299) 5"]
 
 
+def test_what_the_engine_compiles_is_the_engines_and_what_a_program_of_the_command_line_calls_is_not():
+    compiled = ("<string>", "<module>", 1, 1, "user")
+    given = ("<string>", "<lambda>", 1, 1, "user")
+    made = profile((0, 5, [RUN, compiled]), (0, 2, [RUN, given]), (DRIVER_STAGE, 1, [PARSE_3, RUN, compiled]))
+    assert lines(made) == [
+        "driver;parse (a.py:2);simspark;runner 1", "stage 0;simspark;runner 5", "stage 0;lambda (<string>:1) 2",
+    ]  # fmt: skip
+
+
 def test_in_the_driver_libraries_below_the_engine_are_the_engines():
     made = profile((DRIVER_STAGE, 2, [PARSE_3, RUN, LOADS]), (DRIVER_STAGE, 3, [PARSE_3, LOADS]))
     assert lines(made) == ["driver;parse (a.py:2);simspark;runner 2", "driver;parse (a.py:2);loads (__init__.py:299) 3"]
