@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -41,6 +42,7 @@ class Pair:
         self.heard = []
         self.loop.add(self.listener, self.heard.append)
         self.strangers = []
+        self.turns = 0
 
     def dial(self, endpoint="", timeout_s=10.0):
         dialer = UnixDialer(endpoint or self.listener.endpoint, local_identity("executor"), HELLO, timeout_s)
@@ -57,12 +59,13 @@ class Pair:
         heard.clear()
         return dialer, heard, peer
 
-    def wait(self, condition):
+    def wait(self, condition, turns=TURNS):
         """Turn the loop until something is true."""
-        for _ in range(TURNS):
+        for _ in range(turns):
             found = condition()
             if found:
                 return found
+            self.turns += 1
             self.loop.post(lambda: None)  # so that a turn does not sleep
             self.loop._turn()
         raise AssertionError("it did not come about")
@@ -133,6 +136,53 @@ def test_what_is_sent_before_the_welcome_waits_for_it(pair):
     pair.listener.accept(peer)
     pair.wait(lambda: Received(peer, CommitAsk(1)) in pair.heard)
     assert joined(heard)
+
+
+def test_threads_may_send_at_once_without_the_loop(pair):
+    dialer, _, peer = pair.join()
+    each = 200
+    program = b"p" * 20_000
+
+    def send(first):
+        for number in range(first, first + each):
+            dialer.send_at_once(StageProgram(str(number).encode(), program, ""))
+
+    threads = [threading.Thread(target=send, args=(first,)) for first in (0, 1000, 2000)]
+    for thread in threads:
+        thread.start()
+    pair.wait(lambda: len(pair.heard) == 3 * each, turns=1_000_000)
+    for thread in threads:
+        thread.join()
+    numbers = [int(event.message.hash) for event in pair.heard]
+    for first in (0, 1000, 2000):
+        assert [number for number in numbers if first <= number < first + each] == list(range(first, first + each))
+    assert all(event.peer == peer and event.message.program == program for event in pair.heard)
+
+
+def test_what_is_sent_at_once_leaves_without_a_turn_of_the_loop(pair):
+    dialer, _, _ = pair.join()
+    turns = pair.turns
+    dialer.send_at_once(CommitAsk(1))
+    assert pair.listener._peers["p1"].stream.receive()[0].__next__() == codec.encode(1, 0, CommitAsk(1))
+    assert pair.turns == turns
+
+
+def test_a_send_that_a_signal_broke_off_is_the_last(pair, monkeypatch):
+    dialer, _, peer = pair.join()
+    monkeypatch.setattr(dialer._stream, "send", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        dialer.send_at_once(CommitAsk(1))
+    monkeypatch.undo()
+    dialer.send(CommitAsk(2))
+    dialer.close()
+    pair.loop.post(lambda: None)
+    pair.loop._turn()
+    assert Received(peer, CommitAsk(2)) not in pair.heard
+    dialer._end()
+
+
+def broken_off():
+    raise KeyboardInterrupt
 
 
 def test_who_is_refused_hears_why(pair):

@@ -19,6 +19,7 @@ import os
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -302,7 +303,10 @@ class UnixListener:
 
 
 class UnixDialer:
-    """The executor's end: one connection, whose end is the end. Made by any thread, then of the loop's alone."""
+    """The executor's end: one connection, whose end is the end.
+
+    Made by any thread, then of the loop's alone, but for ``send_at_once``. What is queued is under a lock for its sake.
+    """
 
     def __init__(self, endpoint: str, me: LocalIdentity, hello: Any, connect_timeout_s: float) -> None:
         self.endpoint = endpoint
@@ -311,6 +315,7 @@ class UnixDialer:
         self._connect_timeout_s = connect_timeout_s
         self._stream: Stream | None = None
         self._early: list[bytes] = []
+        self._sending = threading.Lock()
         self._line: LocalIdentity | None = None
         self._is_open = self._is_over = False
         self._loop: Loop | None = None
@@ -324,11 +329,32 @@ class UnixDialer:
         if not self._is_open:
             self._early.append(frame)
             return
-        self._stream.put(frame)
+        with self._sending:
+            self._stream.put(frame)
         if self._stream.unsent_bytes > UNSENT_LIMIT_BYTES:
             self._lose_later(codes.OVERFLOW, f"too much waits for {self.endpoint}")
         else:
             self._of_loop().flush_soon(self)
+
+    def send_at_once(self, message: Any) -> None:
+        """Send from any thread without waking the loop, unless the driver does not take it all now."""
+        if not self._is_open or self._stream is None or self._is_over:
+            self._of_loop().post(lambda: self.send(message))
+            return
+        frame = codec.encode(1, 0, message)
+        try:
+            with self._sending:
+                self._stream.put(frame)
+                is_sent = self._stream.send()
+        except OSError:
+            is_sent = False  # the loop is about to hear why
+        except BaseException:
+            self._is_over = True  # a signal came between: nobody knows what has left, and nothing more may
+            raise
+        if self._stream.unsent_bytes > UNSENT_LIMIT_BYTES:
+            self._of_loop().post(lambda: self._lose(codes.OVERFLOW, f"too much waits for {self.endpoint}"))
+        elif not is_sent:
+            self._of_loop().post(self.flush)
 
     # ── what the loop calls ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -355,7 +381,9 @@ class UnixDialer:
         if self._stream is None or self._is_over:
             return
         try:
-            if not self._stream.send():
+            with self._sending:
+                is_sent = self._stream.send()
+            if not is_sent:
                 self._of_loop().when_writable(self._stream.fd, self.flush)
         except OSError:
             self._handle_readable()  # which hears what was said last
@@ -405,11 +433,11 @@ class UnixDialer:
             raise ProtocolError("an answer that nobody asked for")
         else:
             assert self._stream is not None
-            self._is_open = True
             self._of_loop().cancel(self._timer())
             for frame in self._early:
                 self._stream.put(frame)
             self._early.clear()
+            self._is_open = True
             self._of_loop().flush_soon(self)
             self._handler(machine.PeerJoined("", other.role, "", None))
 

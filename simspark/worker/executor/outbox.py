@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from simspark.publib import failpoints
@@ -21,12 +22,13 @@ BATCH_S = 0.002
 
 
 class Outbox:
-    """Gathers reports of task threads and sends them from the loop's."""
+    """Gathers reports of task threads and sends them: from the loop's thread or, ``at_once``, from theirs."""
 
-    def __init__(self, loop: Loop, clock: Clock, send: Callable[[Any], None]) -> None:
+    def __init__(self, loop: Loop, clock: Clock, send: Callable[[Any], None], *, at_once: bool = False) -> None:
         self._loop = loop
         self._clock = clock
         self._send = send
+        self._at_once = at_once
         self._lock = threading.Lock()
         self._reports: list[TaskReport] = []
         self._size_bytes = 0
@@ -41,13 +43,15 @@ class Outbox:
             full = len(self._reports) >= BATCH_REPORTS or self._size_bytes >= BATCH_BYTES
             leave = (full or not more_to_come) and not self._posted
             self._posted = self._posted or leave
-        if leave:
+        if leave and self._at_once:
+            self._flush_here()
+        elif leave:
             self._loop.post(self.flush)
         elif first and more_to_come:
             self._loop.post(self._flush_soon)
 
     def flush(self) -> None:
-        """Send what there is, in messages of bounded size. In the loop's thread."""
+        """Send what there is, in messages of bounded size. In the loop's thread, if nothing may be sent at once."""
         with self._lock:
             reports, self._reports = self._reports, []
             self._size_bytes = 0
@@ -65,8 +69,18 @@ class Outbox:
         if batch:
             self._send(TaskReports(tuple(batch)))
 
+    def _flush_here(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:  # whatever it is, the process ends of it, as it does when the loop sends
+            self._loop.post(partial(_fail, error))
+
     def _flush_soon(self) -> None:
         self._loop.call_at("outbox", self._clock.now() + BATCH_S, self.flush)
+
+
+def _fail(error: Exception) -> None:
+    raise error
 
 
 def _weight(report: TaskReport) -> int:

@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simspark.publib import failpoints, machine
 from simspark.publib.clock import SystemClock
@@ -28,6 +28,7 @@ from simspark.publib.lineage.spark_files import SparkFiles
 from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
+from simspark.publib.wire.unix import UnixDialer
 from simspark.worker.executor.blocks import TaskData, read_program
 from simspark.worker.executor.broadcasts import read_broadcast
 from simspark.worker.executor.connection import RemoteBlocks, Sockets, dial_driver
@@ -37,6 +38,9 @@ from simspark.worker.executor.memory import ExecutorCache
 from simspark.worker.executor.outbox import Outbox
 from simspark.worker.executor.runner import SAMPLE, Programs, Runner, Runs, Terminated, Work
 from simspark.worker.executor.shared_files import SharedCopies
+
+if TYPE_CHECKING:
+    from simspark.publib.wire.transport import Dialer
 
 TERMINATED = 128 + signal.SIGTERM
 DEPART_S = 1.0
@@ -59,7 +63,7 @@ class Executor:
         sockets = Sockets()
         self._dialer = dial_driver(sockets, start, hash_probe())
         self._fetcher = RemoteBlocks(sockets, self._loop, self._clock, start)
-        self._outbox = Outbox(self._loop, self._clock, self._dialer.send)
+        self._outbox = _outbox(self._loop, self._clock, self._dialer)
         self._interrupts = Interrupts()
         self._cache = ExecutorCache(self._environment, self._post_dropped, self._open_data)
         self._shared = SharedCopies(self._environment, self._fetcher)
@@ -245,6 +249,12 @@ class Executor:
             except (OSError, ValueError):
                 continue
         os._exit(status)
+
+
+def _outbox(loop: Loop, clock: SystemClock, dialer: Dialer | UnixDialer) -> Outbox:
+    if isinstance(dialer, UnixDialer):
+        return Outbox(loop, clock, dialer.send_at_once, at_once=True)
+    return Outbox(loop, clock, dialer.send)
 
 
 def _say(text: str) -> None:

@@ -51,6 +51,23 @@ def test_a_lone_report_leaves_at_once(bench: Bench) -> None:
     assert bench.sent == [1]
 
 
+def test_where_reports_may_leave_at_once_they_do_and_the_loop_is_not_woken(bench: Bench) -> None:
+    sent: list[int] = []
+    outbox = Outbox(bench, bench, lambda message: sent.append(len(message.reports)), at_once=True)
+    outbox.post(report(1), more_to_come=False)
+    assert sent == [1] and not bench.posted
+    for task in range(BATCH_REPORTS):
+        outbox.post(report(task), more_to_come=True)
+    assert sent == [1, BATCH_REPORTS] and len(bench.posted) == 1  # what sends later what does not come to a batch
+
+
+def test_a_report_that_cannot_leave_ends_the_loop(bench: Bench) -> None:
+    outbox = Outbox(bench, bench, lambda message: 1 // 0, at_once=True)
+    outbox.post(report(1), more_to_come=False)
+    with pytest.raises(ZeroDivisionError):
+        bench.turn()
+
+
 def test_a_thousand_short_tasks_take_a_message_for_each_batch(bench: Bench) -> None:
     for task in range(1000):
         bench.outbox.post(report(task), more_to_come=task < 999)
