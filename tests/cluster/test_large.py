@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from simspark import SparkConf, SparkContext
 
+from .lines import added, counted, in_order, keyed, keyed_by_prefix, most_resident_mib
 from .test_cluster_faults import cluster as cluster  # noqa: PLC0414 (a fixture)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -99,36 +99,9 @@ def shuffled_lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def keyed(line: str) -> tuple[str, str]:
-    return line[:10], line[10:]
-
-
-def keyed_by_prefix(line: str) -> tuple[str, str]:
-    return line[:4], line[10:]
-
-
-def in_order(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str, int, int]]:
-    """The first and the last key, how many rows there are, and the sum of their numbers; they must ascend."""
-    first, last, count, total = "", "", 0, 0
-    for key, value in rows:
-        assert last <= key
-        first, last, count, total = first or key, key, count + 1, total + int(value)
-    yield first, last, count, total
-
-
-def counted(group: tuple[str, Iterable[str]]) -> tuple[int, int, int]:
-    numbers = [int(value) for value in group[1]]
-    return 1, len(numbers), sum(numbers)
-
-
-def added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(map(sum, zip(left, right, strict=True)))
-
-
 def most_memory_mib(sc: SparkContext) -> int:
     """The most that any of the executors has had resident, shared pages too: never less than its PSS."""
-    usage = sc.parallelize(range(2), 2).map(lambda _: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    return max(usage.collect()) >> 10
+    return max(sc.parallelize(range(2), 2).map(most_resident_mib).collect())
 
 
 @pytest.mark.timeout(1200)
