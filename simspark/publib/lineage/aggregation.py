@@ -15,9 +15,9 @@ everywhere in Spark.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice, starmap
+from itertools import chain, islice
 from operator import add
 from typing import Any
 
@@ -96,7 +96,7 @@ def append_value(values: list[Any], value: Any) -> list[Any]:
 
 
 def keep_left(left: Any, right: Any) -> Any:  # noqa: ARG001 (the right one is what is dropped)
-    """The first of two."""
+    """The first of two that are the same: what ``distinct`` does with its rows, which are keys without values."""
     return left
 
 
@@ -305,7 +305,7 @@ def _absorb_lists(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
 
 
 def _absorb_first(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
-    deque(starmap(groups.setdefault, rows), maxlen=0)
+    groups.update(rows)  # keys stay as they were first seen, and values are all None
 
 
 def _absorb_sums(function: Callable[[Any, Any], Any]) -> Absorb:

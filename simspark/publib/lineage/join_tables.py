@@ -51,10 +51,13 @@ class Table:
     def add(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         """Take some rows in."""
         groups = self.groups
+        if self.unique and self.only_keys:
+            groups.update(zip(keys, values, strict=True))
+            return
         if self.unique:
             before = len(groups)
             deque(map(groups.setdefault, keys, values), maxlen=0)
-            if len(groups) == before + len(keys) or self.only_keys:
+            if len(groups) == before + len(keys):
                 return
             held = set(islice(groups, before, None))
             self.make_lists()

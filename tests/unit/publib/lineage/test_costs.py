@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import os
 import tracemalloc
@@ -18,8 +19,10 @@ from simspark.publib.blocks.segments import (
 )
 from simspark.publib.lineage.aggregation import grouping, reducing
 from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitioner
+from simspark.publib.lineage.shuffle_read import JoinRead, ShuffleRead
 from simspark.publib.lineage.sinks import ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering
+from simspark.publib.lineage.task import FileRef
 from tests.unit.publib.planes import FilesPlane, task_on
 
 pytestmark = pytest.mark.unit
@@ -50,6 +53,37 @@ def test_small_arrays_take_hardly_more_bytes_in_a_shuffle_than_their_numbers(tmp
     ShuffleWrite(1, HashPartitioner(1), 1).run(rows, task_on(FilesPlane(str(tmp_path))))
     (name,) = os.listdir(tmp_path)
     assert os.path.getsize(tmp_path / name) < 5000 * (160 + 4)
+
+
+def objects_held(action):
+    """How many objects that gc must look at an action leaves with its result."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        result = action()
+        return len(gc.get_objects()) - before, result
+    finally:
+        gc.enable()
+
+
+def test_a_join_of_keys_that_come_once_holds_nothing_for_each_of_them(tmp_path):
+    plane = FilesPlane(str(tmp_path))
+    for shuffle in (1, 2):
+        write = ShuffleWrite(shuffle, HashPartitioner(1), 1)
+        done = write.run(zip(range(ROWS), range(ROWS), strict=True), task_on(plane, task_id=shuffle))
+        plane.outputs[shuffle] = [FileRef("here", done.name)]
+    source = JoinRead(ShuffleRead(1), ShuffleRead(2))
+    held, rows = objects_held(lambda: source.rows(((0, 0), (0, 0)), task_on(plane)))
+    assert held < ROWS / 100
+    assert sum(1 for _ in rows) == ROWS
+
+
+def test_groups_that_come_from_a_shuffle_are_taken_and_not_copied(tmp_path):
+    first, second = [1], [2]
+    rows = iter([("a", first), ("b", second), ("a", [3])])
+    (_, a), (_, b) = grouping().merge_combined(rows, task_on(FilesPlane(str(tmp_path))))
+    assert a is first and b is second and a == [1, 3]
 
 
 def copies(action):
