@@ -14,6 +14,7 @@ from __future__ import annotations
 SETTING = "spark.simspark.optimizations.off"
 
 NAMES: dict[str, str] = {
+    "fusion": "Small functions are built into loops over rows; plainly, each row passes step by step.",
     "ranges": "A range travels as its bounds; plainly, as rows in a file of the driver.",
     "sizes": "Rows of which it is known how many they are are not counted one by one.",
     "sums": "A fold by a + b adds in its loop; plainly, it calls the function.",

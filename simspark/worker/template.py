@@ -60,7 +60,7 @@ MARK = "SIMSPARK_EXECUTOR"
 # What executors need, by the template's purpose: imported once, before they fork.
 EXECUTORS = (
     "simspark.worker.executor.service", "simspark.publib.lineage.sources", "simspark.publib.lineage.sinks",
-    "simspark.publib.lineage.result_functions", "cloudpickle",
+    "simspark.publib.lineage.result_functions", "simspark.publib.lineage.fusion", "cloudpickle",
 )  # fmt: skip
 MODULES = {JANITOR: (), HERE: EXECUTORS, ANYWHERE: (*EXECUTORS, "simspark.publib.wire.transport")}
 

@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol
 
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.optimizations import uses
 
 FUSION = "spark.simspark.fusion"
 AFTER_ROWS = "spark.simspark.fusion.afterRows"
@@ -235,7 +236,7 @@ class StepRows(Iterator[Any]):
 
 def fused_after(task: TaskRun | None) -> int:
     """After how many rows loops are wanted; -1: never. Where somebody watches calls they are made."""
-    if task is None or task.properties.get(FUSION) == "false":
+    if task is None or task.properties.get(FUSION) == "false" or not uses("fusion"):
         return -1
     if sys.gettrace() is not None or sys.getprofile() is not None:
         return -1
