@@ -221,6 +221,11 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         return self._application.settings.default_parallelism
 
     @property
+    def fuses(self) -> bool:
+        """See driver.engine."""
+        return self._application.settings.fusion
+
+    @property
     def resources(self) -> dict[str, ResourceInformation]:
         """What the driver was given beside cores, by name: nothing, since no worker offers any.
 

@@ -80,6 +80,11 @@ class Engine(Protocol):
         """Partitions after a shuffle where the program names none; 0: as many as before it."""
         ...
 
+    @property
+    def fuses(self) -> bool:
+        """Whether small functions become loops."""
+        ...
+
     def next_id(self, kind: str) -> int:
         """A number not given before: ``kind`` is "rdd", "shuffle", "stage", "broadcast" or "accumulator"."""
         ...

@@ -153,6 +153,7 @@ class HereContext(FileSources, HadoopSources, JobControl, Shipping):
         self._tasks = itertools.count()
 
     defaultParallelism = property(lambda self: self.parallelism or 2)
+    fuses = True
     reduce_parallelism = property(lambda self: self.parallelism)
 
     def next_id(self, kind: str) -> int:

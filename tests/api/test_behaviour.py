@@ -216,6 +216,16 @@ def test_debug_string_draws_stages(here: HereContext) -> None:
     assert lines[2].startswith(" |   |  parallelize[0] at ")
 
 
+def test_debug_string_numbers_the_loops_that_steps_become(here: HereContext) -> None:
+    words = here.parallelize(["a b"], 2).map(lambda line: line.strip()).flatMap(lambda line: line.split())
+    kept = words.map(len).filter(lambda n: n > 1).persist()
+    drawn = kept.keyBy(lambda n: n + 1).mapPartitions(iter).map(str).toDebugString()
+    assert [line.rpartition("]")[2].strip() for line in drawn.decode().splitlines()] == [  # type: ignore[union-attr]
+        "", "", "*(1)", "*(3)", "*(3)", "*(2)", "*(2)", ""]
+    here.fuses = False
+    assert b"*" not in kept.toDebugString()  # type: ignore[operator]
+
+
 def test_accumulators_count_what_tasks_add(sc: Any) -> None:
     total = sc.accumulator(0)
     sc.parallelize([1, 2, 3], 2).foreach(lambda x: total.add(x))

@@ -96,13 +96,19 @@ class Handle(Generic[T]):
     def toDebugString(self) -> bytes | None:
         """Draw its lineage: partitions in brackets, an indented block behind each shuffle.
 
+        ``*(1)`` ends the lines of steps that are one loop with small functions built in (``spark.simspark.fusion``).
+
         >>> print(sc.range(4, numSlices=2).map(str).toDebugString().decode())
         (2) map[...] at ... []
+         |  range[...] at ... []
+        >>> print(sc.range(4).map(lambda x: x + 1).filter(lambda x: x > 2).toDebugString().decode())
+        (...) filter[...] at ... [] *(1)
+         |  map[...] at ... [] *(1)
          |  range[...] at ... []
         """
         from simspark.driver.rdd.debug_string import debug_string
 
-        return debug_string(self._node).encode()
+        return debug_string(self._node, self.ctx.fuses).encode()
 
     def __repr__(self) -> str:
         name = f"{self._node.name} " if self._node.name else ""

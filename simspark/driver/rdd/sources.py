@@ -42,6 +42,11 @@ class Sources:
     def reduce_parallelism(self) -> int:
         """See driver.engine."""
 
+    @property
+    @abstractmethod
+    def fuses(self) -> bool:
+        """See driver.engine."""
+
     @abstractmethod
     def next_id(self, kind: str) -> int:
         """See driver.engine."""

@@ -86,10 +86,15 @@ def _looped(segment: Sequence[Step]) -> Sequence[Step]:
     return others if isinstance(last, FlatMapValues) else segment
 
 
-def loops(steps: Sequence[Step]) -> list[Sequence[Step]]:
-    """The runs of these row-by-row steps that become loops with functions in them."""
-    runs = map(_looped, segments(steps))
-    return [run for run in runs if run and row_loop(run) is not None]
+def loops(steps: Sequence[Step]) -> list[range]:
+    """Which of these row-by-row steps become loops with functions in them."""
+    found, start = [], 0
+    for segment in segments(steps):
+        looped = _looped(segment)
+        if looped and row_loop(looped) is not None:
+            found.append(range(start, start + len(looped)))
+        start += len(segment)
+    return found
 
 
 def reduced(function: Callable[[Any, Any], Any], rows: Iterator[Any], *start: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import operator
 import os
+import sys
 import tracemalloc
 
 import pytest
@@ -17,11 +18,13 @@ from simspark.publib.blocks.segments import (
     encode_rows_inline,
     write_rows,
 )
+from simspark.publib.lineage import fusion
 from simspark.publib.lineage.aggregation import grouping, reducing
 from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitioner
 from simspark.publib.lineage.shuffle_read import JoinRead, ShuffleRead
-from simspark.publib.lineage.sinks import ShuffleWrite
+from simspark.publib.lineage.sinks import Reduce, ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering
+from simspark.publib.lineage.steps import AFTER_ROWS, LOOP, Filter, FlatMap, KeyBy, Map, MapValues, apply_steps
 from simspark.publib.lineage.task import FileRef
 from tests.unit.publib.planes import FilesPlane, task_on
 
@@ -128,3 +131,51 @@ def test_a_large_value_is_copied_at_most_so_often(tmp_path, make, written, read,
     most, raw = copies(lambda: encode_rows_inline([value]))
     assert most <= inline
     assert copies(lambda: decode_inline(raw))[0] <= 1.1
+
+
+def frames_entered(action):
+    """How many Python functions were called; that a loop gives its next row is no call."""
+    calls = []
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_qualname) if event == "call" else None)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return sum(name != LOOP for name in calls)
+
+
+CHAINS = {
+    "numbers": [Map(lambda x: x * 2 + 1), Filter(lambda x: x % 3 == 0), Map(lambda x: (x % 7, x))],
+    "pairs": [KeyBy(lambda x: x % 7), MapValues(lambda x: x - 1), Filter(lambda kv: kv[1] > 5)],
+    "lists": [Map(lambda x: (x, [x, x])), FlatMap(lambda kv: kv[1]), Map(lambda x: (x % 7, 1))],
+}
+CONSUMERS = {
+    "listed": lambda rows, task: list(rows),
+    "reduced": lambda rows, task: Reduce(lambda a, b: b if a else a)(0, rows),
+    "summed by key": lambda rows, task: reducing(lambda a, b: a + b).combine_values(rows, task),
+    "grouped": lambda rows, task: grouping().combine_values(rows, task),
+}
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="what is traced is called")
+@pytest.mark.parametrize("steps", CHAINS.values(), ids=CHAINS)
+@pytest.mark.parametrize("consume", CONSUMERS.values(), ids=CONSUMERS)
+def test_a_row_enters_no_frame_in_a_chain_of_small_functions(tmp_path, monkeypatch, steps, consume):
+    def frames(rows):
+        task = task_on(FilesPlane(str(tmp_path)))
+        return frames_entered(lambda: consume(apply_steps(steps, iter(range(rows)), 0, task), task))
+
+    for module in ("steps", "fusion", "aggregation"):  # as if nobody counted
+        monkeypatch.setattr(f"simspark.publib.lineage.{module}.fused_after", lambda task: 0)
+    frames(1)  # the loop is made
+    assert frames(ROWS) < ROWS // 10
+
+
+def test_words_are_counted_without_a_frame_or_a_tuple_for_each(tmp_path):
+    task = task_on(FilesPlane(str(tmp_path)))
+    task.properties = {AFTER_ROWS: "0"}
+    words = iter(["a", "b", "a"] * (ROWS // 3))
+    loop = fusion.grouping_loop([Map(lambda word: (word, 1))], None, operator.add)
+    assert type(loop) is type(len)
+    rows = apply_steps([Map(lambda word: (word, 1))], words, 0, task)
+    assert dict(reducing(operator.add).combine_values(rows, task)) == {"a": ROWS // 3 * 2, "b": ROWS // 3}
