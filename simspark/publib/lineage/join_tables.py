@@ -138,15 +138,15 @@ class Tables:
 
     def _spill(self) -> None:
         self._fold_nans()
-        keys = self._keys(True)
-        self._runs.spill(zip(keys, self._lists(keys), strict=True))
+        self._runs.spill(chain.from_iterable(
+            zip(keys, self._lists(keys), strict=True) for keys in chunks(self._keys(True))))
         for table in self._tables:
             table.clear()
 
-    def _keys(self, of_all: bool) -> dict[Any, None]:
+    def _keys(self, of_all: bool) -> Iterable[Any]:
         """The keys in order, of all tables or of the first."""
-        tables = self._tables if of_all else self._tables[:1]
-        return dict.fromkeys(chain.from_iterable(table.groups for table in tables))
+        tables = [table.groups for table in (self._tables if of_all else self._tables[:1]) if table.groups]
+        return tables[0] if len(tables) == 1 else dict.fromkeys(chain.from_iterable(tables))
 
     def _lists(self, keys: Iterable[Any]) -> Iterator[tuple[Values, ...]]:
         return zip(*(table.values_of(keys, _EMPTY) for table in self._tables), strict=True)
