@@ -223,7 +223,8 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
     @property
     def fuses(self) -> bool:
         """See driver.engine."""
-        return self._application.settings.fusion
+        settings = self._application.settings
+        return settings.fusion and "fusion" not in settings.optimizations_off
 
     @property
     def resources(self) -> dict[str, ResourceInformation]:
