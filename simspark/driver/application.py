@@ -194,6 +194,7 @@ class Application:
             inline_result_bytes=settings.inline_result_bytes,
             properties=_task_properties(settings),
             owner=owner,
+            environment=settings.executor_environment,
         )
 
     # ── what the program shares ──────────────────────────────────────────────────────────────────────────────────

@@ -41,10 +41,11 @@ class MadeWith(Running):
     def environment(self) -> dict[str, str]:
         """Environment variables that executors are given.
 
+        >>> import os
         >>> from simspark import SparkContext
         >>> with SparkContext("local[1]", "variables", environment={"REGION": "north"}) as sc:
-        ...     sc.environment["REGION"]
-        'north'
+        ...     sc.environment["REGION"], sc.parallelize(["REGION"]).map(os.getenv).collect()
+        ('north', ['north'])
         """
         return {**self._application.settings.executor_environment, "PYTHONHASHSEED": "0"}
 

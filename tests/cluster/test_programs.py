@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -138,3 +139,12 @@ def test_programs_too_large_for_a_message_travel_as_files(master: str, over_netw
     data = bytes(range(256)) * (size // 256)
     with SparkContext(master, conf=settings) as context:
         assert context.parallelize([1, 2], 2).map(lambda x: len(data) + data[x]).collect() == [size + 1, size + 2]
+
+
+@pytest.mark.parametrize("master", ["local[1]", "local-cluster[1,1,512]"])
+def test_executors_have_the_variables_that_the_program_gives_them(master: str) -> None:
+    conf = SparkConf().setExecutorEnv("SIMSPARK_TEST_REGION", "north")
+    names = ["SIMSPARK_TEST_REGION", "SIMSPARK_TEST_CITY"]
+    with SparkContext(master, "variables", conf=conf, environment={"SIMSPARK_TEST_CITY": "Umeå"}) as sc:
+        assert sc.parallelize(names, 1).map(os.getenv).collect() == ["north", "Umeå"]
+    assert not os.environ.keys() & set(names)

@@ -432,6 +432,7 @@ class ExecutorSettings(NamedTuple):
     inline_result_bytes: int
     properties: dict[str, str]
     owner: Owner
+    environment: dict[str, str] = {}  # noqa: RUF012 (of a tuple; nobody changes it)
 
 
 class Owners(NamedTuple):

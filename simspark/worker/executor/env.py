@@ -42,8 +42,9 @@ class Environment:
         return self._settings
 
     def take_settings(self, settings: ExecutorSettings) -> None:
-        """Make this process look like the driver to user code: its import path, its working directory."""
+        """Make this process look to user code as the driver wants: import path, working directory, variables."""
         self._settings = settings
+        os.environ.update(settings.environment)
         optimizations.do_without(optimizations.names_in(settings.properties.get(optimizations.SETTING, "")))
         self.directory = settings.owner.directory or self.directory
         self._own = settings.owner.owner
