@@ -17,7 +17,6 @@ import select
 import signal
 import struct
 import sys
-from collections.abc import MutableMapping
 from typing import Any
 
 import msgpack
@@ -38,8 +37,6 @@ FRAME_LIMIT_BYTES = 1 << 20
 READ_BYTES = 1 << 16
 CLOSE_WAIT_S = 2.5
 STDERR_KEPT_BYTES = 4096
-TUNABLES = "GLIBC_TUNABLES"
-LARGE_PAGES = "glibc.malloc.hugetlb=1"
 
 _LENGTH = struct.Struct("!I")
 _BOOT = """import gc, sys
@@ -283,33 +280,12 @@ def _spawn(purpose: str, reads: int, writes: int, stderr: int) -> int:
     code = _BOOT.format(roots=_roots(), parent=os.getpid(), purpose=purpose)
     argv = [sys.executable, "-P", "-c", code]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    ask_for_large_pages(environment)
     try:
         return os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsigmask=(),
                               setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD))  # fmt: skip
     finally:
         for fd in high:
             os.close(fd)
-
-
-def ask_for_large_pages(environment: MutableMapping[str, str]) -> None:
-    """Have glibc in a process that starts with this environment take large blocks in large pages.
-
-    Fresh memory then costs a fault for 2 MiB, not for 4 KiB, and large dicts are searched faster. A user who has said
-    something about it, such as glibc.malloc.hugetlb=0, is left alone.
-    """
-    said = environment.get(TUNABLES, "")
-    if LARGE_PAGES.partition("=")[0] not in said:
-        environment[TUNABLES] = f"{said}:{LARGE_PAGES}" if said else LARGE_PAGES
-
-
-def unask_for_large_pages(environment: MutableMapping[str, str]) -> None:
-    """What a process does that has started so: what it starts itself shall not inherit it."""
-    said = environment.get(TUNABLES, "").removesuffix(LARGE_PAGES).removesuffix(":")
-    if said:
-        environment[TUNABLES] = said
-    else:
-        environment.pop(TUNABLES, None)
 
 
 def _roots() -> list[str]:

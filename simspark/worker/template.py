@@ -41,7 +41,6 @@ from simspark.publib.template_client import (
     STOPPED,
     Channel,
     ExecutorStart,
-    unask_for_large_pages,
 )
 from simspark.worker import orphans
 from simspark.worker.capped_log import CappedLog
@@ -286,7 +285,6 @@ def main(parent: int, purpose: str = ANYWHERE) -> None:
     """Be the template of the process ``parent``, over the two descriptors that it left open."""
     if os.getsid(0) != os.getpid():
         os.setsid()
-    unask_for_large_pages(os.environ)
     for module in MODULES[purpose]:
         import_module(module)
     os.chdir("/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import select
 import signal
 import subprocess
@@ -47,16 +46,6 @@ def driver(tmp_path):
     yield make
     for each in made:
         each.close()
-
-
-def large_pages_may_be_asked_for():
-    try:
-        with open("/sys/kernel/mm/transparent_hugepage/enabled") as file:
-            modes = file.read()
-        library, version = platform.libc_ver()
-    except OSError:
-        return False
-    return "[never]" not in modes and library == "glibc" and tuple(map(int, version.split("."))) >= (2, 35)
 
 
 def process_of(driver):
@@ -173,22 +162,6 @@ def test_executors_have_a_fixed_hash_seed_and_no_module_of_the_driver(driver):
     assert value == int(seeded.stdout)
     assert driver_modules == []
     assert session != os.getsid(0)
-
-
-@pytest.mark.skipif(not large_pages_may_be_asked_for(), reason="the system gives no large pages to those who ask")
-def test_fresh_memory_costs_an_executor_few_page_faults_and_what_it_starts_does_not_hear_of_it(driver):
-    here = driver()
-
-    def look(_):
-        from resource import RUSAGE_SELF, getrusage
-
-        before = getrusage(RUSAGE_SELF).ru_minflt
-        bytearray(64 << 20)
-        return getrusage(RUSAGE_SELF).ru_minflt - before, os.environ.get("GLIBC_TUNABLES")
-
-    faults, said = pid_result(here.run(look)[0])
-    assert faults < (64 << 20) // 4096 // 8
-    assert said == os.environ.get("GLIBC_TUNABLES")
 
 
 def test_a_flood_of_output_is_kept_in_bounds_and_does_not_stall(driver):
