@@ -56,6 +56,7 @@ class Engine:
         self._dispatcher = Dispatcher(self._send, core.outputs)
         self._expected: dict[str, tuple[str, str]] = {}
         self._executor_of: dict[str, str] = {}
+        self._early: dict[str, tuple[str, messages.ExecutorHello]] = {}
         self._one_at_a_time = OneAtATime(self._decide)
         self._forgotten: deque[tuple[str, int]] = deque()
         self._hash_probe: int | None = None
@@ -195,8 +196,11 @@ class Engine:
             sink(events.LogLine(executor, -1, "stdout", text))
 
     def add_owner(self, owner: Owner) -> None:
-        """Somebody keeps files of the application."""
+        """Somebody keeps files of the application. Its executors that were here before it are let in."""
         self._dispatcher.add_owner(owner)
+        for executor in list(self._early):
+            if self._expected[executor][0] == owner.owner:
+                self._let_in(executor)
 
     def owner(self, owner: str) -> Owner | None:
         """Where an owner's files are. Any thread: one look-up."""
@@ -221,6 +225,8 @@ class Engine:
                 self.step(scheduling.ExecutorHeard(self._executor_of[peer]))
             case machine.PeerLost(peer, reason) if peer in self._executor_of:
                 self._leave(self._executor_of[peer], f"lost its connection ({reason})")
+            case machine.PeerLost(peer, _):
+                self._early = {executor: early for executor, early in self._early.items() if early[0] != peer}
             case machine.PeerJoined(peer):
                 self._refuse(peer, "protocol", "only executors are expected here")
 
@@ -234,17 +240,25 @@ class Engine:
             return self._refuse(peer, "access_refused", "no such executor is expected")
         if self._hash_probe not in (None, hello.hash_probe):
             return self._refuse(peer, "hash", "the executor hashes text otherwise: PYTHONHASHSEED must be 0")
-        if self._dispatcher.peer(hello.executor) is not None:
+        if self._dispatcher.peer(hello.executor) is not None or hello.executor in self._early:
             return self._refuse(peer, "access_refused", "this executor is here already")
-        assert self._listener is not None
         self._hash_probe = hello.hash_probe
+        self._early[hello.executor] = peer, hello
+        if self.owner(expected[0]) is not None:
+            self._let_in(hello.executor)
+        return None
+
+    def _let_in(self, executor: str) -> None:
+        """Accept an executor. Not before its worker has said where its files will be: others may soon want them."""
+        peer, hello = self._early.pop(executor)
+        assert self._listener is not None
         self._listener.accept(peer)
-        worker, host = expected
-        self._executor_of[peer] = hello.executor
+        worker, host = self._expected[executor]
+        self._executor_of[peer] = executor
         self._send(peer, self._settings(worker))
-        self._dispatcher.join(hello.executor, peer)
-        self._backend.joined(hello.executor)
-        return self.step(scheduling.ExecutorJoined(hello.executor, worker, host, hello.slots))
+        self._dispatcher.join(executor, peer)
+        self._backend.joined(executor)
+        self.step(scheduling.ExecutorJoined(executor, worker, host, hello.slots))
 
     def _handle_message(self, executor: str, message: Any) -> None:
         match message:
@@ -266,6 +280,7 @@ class Engine:
             return
         peer = self._dispatcher.peer(executor)
         self._dispatcher.leave(executor)
+        self._early.pop(executor, None)
         if peer is not None:
             self._executor_of.pop(peer, None)
             assert self._listener is not None
