@@ -180,7 +180,7 @@ class Bench:
             path = os.path.join(own, "program.py")
             master = {"simspark": self._given.master, "cluster": engines.CLUSTER}.get(engine, "local[2]")
             with open(path, "w", encoding="utf-8") as file:
-                file.write(module.script(engine, master))
+                file.write(module.script("simspark" if engine == "cluster" else engine, master))
             command = [self._pythons[engine], path]
             ended = processes.run_to_first_line(command, engines.environment(own), own, self._given.timeout)
         checked(ended)
