@@ -3,6 +3,7 @@
 python3 run.py bench [workload ...] [--against cluster,pyspark,dask,ray,floor] [--repeats 5] [--scale 1]
                      [--master 'local[2]'] [--pyspark-python PATH] [--timeout 100] [--save] [--json]
 python3 run.py bench scaling [--save]
+python3 run.py bench costs [--save]
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import costs
 import engines
 import processes
 import report
@@ -29,6 +31,7 @@ import workloads
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT_S = 100.0
+OTHERS = ("scaling", "costs")  # measured by themselves, in another way
 
 
 class Wrong(Exception):
@@ -41,7 +44,7 @@ class Late(Exception):
 
 def options(words: list[str]) -> argparse.Namespace:
     """The command line."""
-    names = ", ".join([*workloads.NAMES, "scaling"])
+    names = ", ".join([*workloads.NAMES, *OTHERS])
     parser = argparse.ArgumentParser(prog="run.py bench", epilog=f"Workloads: {names}.")
     parser.add_argument("workloads", nargs="*", metavar="workload", help="all, when none is named")
     parser.add_argument("--against", default="cluster,pyspark,dask,ray,floor", help="engines, with commas between them")
@@ -53,7 +56,7 @@ def options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--save", action="store_true", help="keep the figures in benchmarks/results/")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
     given = parser.parse_args(words)
-    unknown = [name for name in given.workloads if name not in {*workloads.NAMES, "scaling"}]
+    unknown = [name for name in given.workloads if name not in {*workloads.NAMES, *OTHERS}]
     if unknown:
         parser.error(f"no such workload: {', '.join(unknown)}. There are: {names}.")
     given.engines = ["simspark", *filter(None, given.against.split(","))]
@@ -216,6 +219,8 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
         if "scaling" in given.workloads:
             return scaling.main(given, directory)
+        if "costs" in given.workloads:
+            return costs.main(given)
         bench = Bench(given, directory)
         figures = {}
         for name in given.workloads or workloads.NAMES:

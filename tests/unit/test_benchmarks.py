@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import marshal
 import os
 import sys
 from types import SimpleNamespace
@@ -196,6 +197,15 @@ def test_the_drivers_core_is_measured_with_any_number_of_executors():
     curve = scaling.core_costs(0.001)
     assert [size for size, _ in curve] == list(scaling.EXECUTORS)
     assert all(cost > 0 for _, cost in curve)
+
+
+def test_single_steps_are_measured_and_do_what_they_say():
+    costs = importlib.import_module("costs")
+    assert costs.mapped(3000) == sum(x * 2 + 1 for x in range(3000))
+    assert sum(map(marshal.loads, costs.written([*range(1500)])), []) == [*range(1500)]
+    assert costs.added([2, 3, 2]) == {2: 4, 3: 3}
+    assert costs.counted(["a b", "b"]) == {"a": 1, "b": 2}
+    assert all(cost > 0 for _, cost in costs.costs(2000))
 
 
 def test_medians_of_curves_are_taken_point_by_point():
