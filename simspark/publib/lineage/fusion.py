@@ -175,7 +175,7 @@ def _part(kind: str, function: Any, main: FunctionType) -> Part:
 
     if type(function) is FunctionType and not function.__kwdefaults__:
         code = function.__code__
-        at_home = (function.__globals__ is main.__globals__ and function.__builtins__ is main.__builtins__  # type: ignore[attr-defined]
+        at_home = (function.__globals__ is main.__globals__ and function.__builtins__ is main.__builtins__  # type: ignore[attr-defined, unused-ignore]
                    and code.co_filename == main.__code__.co_filename)
         return Part(kind, code, code.co_filename, len(function.__defaults__ or ()), at_home)
     if type(function) is itemgetter and kind == "map":
@@ -198,7 +198,7 @@ def _function(loop: Loop, steps: Sequence[Step], functions: Sequence[Any],
         else:
             cells.append(CellType(function if what == "function" else own[what]))
     made = FunctionType(loop.code, main.__globals__, main.__name__, None, tuple(cells))
-    return made if made.__builtins__ is main.__builtins__ else None  # type: ignore[attr-defined]
+    return made if made.__builtins__ is main.__builtins__ else None  # type: ignore[attr-defined, unused-ignore]
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────
