@@ -118,11 +118,11 @@ class ProgressLine:
         self._drawn_lines = 0
         self._drawn_at = -REDRAW_S
 
-    def handle(self, event: Any) -> None:
-        """Take an event of the stream."""
+    def handle(self, event: Any, at: float | None = None) -> None:
+        """Take an event of the stream, which came just now or at that moment."""
         if self._mode == "off":
             return
-        now = self._clock.now()
+        now = self._clock.now() if at is None else at
         if not self._drawing and isinstance(event, events.StageEnded):
             self._write_stage(now, event)
         ended = self._progress.handle(now, event)

@@ -299,7 +299,10 @@ class Engine:
                 self.step(scheduling.CancelJob(job.spec.job, reason))
 
     def _perform(self, effect: Effect) -> None:
-        match effect:
+        match effect:  # the most frequent first
+            case machine.Emit(emitted):
+                for sink in self.sinks:
+                    sink(emitted)
             case scheduling.Launch():
                 job = self.jobs.get(effect.job)
                 addresses = tuple(map(self._address, effect.gang))
@@ -320,9 +323,6 @@ class Engine:
                 self.loop.call_at(name, when, lambda: self.step(machine.TimerFired(name)))
             case machine.CancelTimer(name):
                 self.loop.cancel(name)
-            case machine.Emit(emitted):
-                for sink in self.sinks:
-                    sink(emitted)
             case scheduling.WantExecutors(total):
                 self._backend.want(total)
             case scheduling.KillExecutor(executor, reason):

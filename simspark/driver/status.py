@@ -1,18 +1,21 @@
 """What is known of the latest jobs, their stages and the executors, for a program that asks.
 
-``StatusStore`` is folded from the event stream in the driver's loop and keeps the latest jobs and stages only;
-``StatusTracker`` gives snapshots of it to any thread. Both know what events have told, and nothing else is asked.
+``StatusStore`` is folded from the event stream and keeps the latest jobs and stages only; ``StatusTracker`` gives
+snapshots of it to any thread. Both know what events have told, and nothing else is asked. Most programs never ask: the
+driver's loop only notes events, and they are folded when somebody asks, or many together.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 from simspark.publib import events
 from simspark.publib.named_tuple import NamedTuple
 
 RUNNING, SUCCEEDED, FAILED = "RUNNING", "SUCCEEDED", "FAILED"
+NEWS_LIMIT = 256
 
 
 class SparkJobInfo(NamedTuple):
@@ -107,12 +110,22 @@ class StatusStore:
         self._stages: dict[int, _Stage] = {}
         self._executors: dict[str, _Executor] = {}
         self._lock = threading.Lock()
+        self._news: deque[Any] = deque()
 
     # ── the fold ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def handle(self, event: Any) -> None:
-        """Take an event."""
-        with self._lock:
+        """Take an event: whoever asks from now on is told of it."""
+        self._news.append(event)
+        if len(self._news) >= NEWS_LIMIT:
+            with self._lock:
+                self._fold()
+
+    def _fold(self) -> None:
+        """Take in what is new, in its order. Under the lock."""
+        news = self._news
+        while news:
+            event = news.popleft()
             match event:
                 case events.TasksStarted():
                     self._start_tasks(event)
@@ -122,6 +135,7 @@ class StatusStore:
                     self._follow_job(event)
                 case _:
                     self._follow_executor(event)
+        self._drop_oldest()
 
     def _start_tasks(self, event: events.TasksStarted) -> None:
         stage = self._stages.get(event.stage)
@@ -158,6 +172,8 @@ class StatusStore:
         self._jobs[started.job] = _Job(started)
         for stage in started.stages:
             self._stages.setdefault(stage[0], _Stage(*stage))
+
+    def _drop_oldest(self) -> None:
         if len(self._jobs) > self._retained_jobs:
             _drop(self._jobs, self._retained_jobs, {job.job for job in self._jobs.values() if job.status == RUNNING})
         if len(self._stages) > self._retained_stages:
@@ -184,27 +200,32 @@ class StatusStore:
     def jobs_of(self, group: str) -> list[int]:
         """The jobs of a group."""
         with self._lock:
+            self._fold()
             return [job.job for job in self._jobs.values() if job.group == group]
 
     def active_jobs(self) -> list[int]:
         """Those that have not ended, in their order."""
         with self._lock:
+            self._fold()
             return sorted(job.job for job in self._jobs.values() if job.status == RUNNING)
 
     def active_stages(self) -> list[int]:
         """Those whose tasks may run now."""
         with self._lock:
+            self._fold()
             return sorted(stage.stage for stage in self._stages.values() if stage.running)
 
     def job(self, number: int) -> SparkJobInfo | None:
         """A job, while it is remembered."""
         with self._lock:
+            self._fold()
             job = self._jobs.get(number)
             return None if job is None else SparkJobInfo(job.job, job.stages, job.status)
 
     def stage(self, number: int) -> SparkStageInfo | None:
         """A stage, while it is remembered."""
         with self._lock:
+            self._fold()
             known = self._stages.get(number)
             return None if known is None else SparkStageInfo(
                 known.stage, known.attempt, known.name, known.tasks, known.active, known.completed, known.failed
@@ -213,6 +234,7 @@ class StatusStore:
     def executors(self) -> list[SparkExecutorInfo]:
         """The driver and all executors."""
         with self._lock:
+            self._fold()
             infos = [SparkExecutorInfo(self._driver_host, 0, 0, 0, 0, 0, 0, 0)]
             for executor in self._executors.values():
                 size = sum(executor.blocks.values())

@@ -1,6 +1,9 @@
 """Who follows the event stream in a driver: the progress line, forwarded prints of tasks, the event log.
 
 All of it runs in the driver's loop and writes to stderr only, wiping the progress line first so that nothing collides.
+
+A job that is over before anybody could see it on a terminal must not wait for those who follow it. Events are noted
+with their moment and followed many together, while no job is old enough to be shown; then each is followed at once.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from simspark.driver.conf import DriverSettings, terminal_is_plain
-from simspark.driver.progress import ProgressLine, progress_mode, terminal_columns
+from simspark.driver.progress import SHOW_AFTER_S, ProgressLine, progress_mode, terminal_columns
 from simspark.publib import events
 from simspark.publib.clock import Clock
 from simspark.publib.service import Loop
@@ -21,6 +24,8 @@ EVENT_LOGS_KEPT = 16
 TICK, WAITING = "progress", "waiting"
 WAITING_AFTER_S = 2.0
 WAITING_AGAIN_S = 5.0
+NEWS_ENOUGH = 64
+NEWS_MOST = 256
 
 
 class ForwardedPrints:
@@ -71,29 +76,63 @@ class Watchers:
         self._progress = ProgressLine(clock, sys.stderr, mode, terminal_columns)
         self._prints = ForwardedPrints(clock, sys.stderr)
         self._log = _event_log(settings, application, clock) if settings.event_log else None
+        self._news: list[tuple[float, Any]] = []
+        self._running = 0
+        self._started_at = 0.0
+        self._follows = False
 
     def handle(self, event: Any) -> None:
-        """Follow one event."""
+        """Follow one event: now, or soon with others."""
+        now = self._clock.now()
         if isinstance(event, events.LogLine):
+            self._catch_up()
             self._progress.wipe()
             self._prints.write(event)
-        else:
-            self._progress.handle(event)
-            if isinstance(event, events.JobStarted):
-                self._tick()
-                self._loop.call_at(WAITING, self._clock.now() + WAITING_AFTER_S, self._say_what_it_waits_for)
-        if self._log is not None:
-            self._log.add(event)
+            self._keep([(now, event)])
+            return
+        self._news.append((now, event))
+        if isinstance(event, events.JobStarted):
+            self._running += 1
+            self._started_at = now
+            if not self._loop.has_timer(WAITING):
+                self._loop.call_at(WAITING, now + WAITING_AFTER_S, self._say_what_it_waits_for)
+        elif isinstance(event, events.JobEnded):
+            self._running -= 1
+        if self._follows or len(self._news) >= (NEWS_MOST if self._running else NEWS_ENOUGH):
+            self._catch_up()
+        if self._news and not self._loop.has_timer(TICK):
+            self._loop.call_at(TICK, now + SHOW_AFTER_S, self._tick)
 
     def close(self) -> None:
         """Leave the terminal clean and the log complete. After the loop has ended."""
+        self._catch_up()
         self._progress.wipe()
         self._prints.say_left_out()
         if self._log is not None:
             self._log.close()
 
+    def _catch_up(self) -> None:
+        """Follow what was only noted. Jobs that came and went within it have nothing to be shown of."""
+        news, self._news = self._news, []
+        if not news:
+            return
+        if self._follows or self._running or self._clock.now() - news[0][0] >= SHOW_AFTER_S:
+            for at, event in news:
+                self._progress.handle(event, at)
+        self._follows = self._running > 0
+        self._keep(news)
+
+    def _keep(self, news: list[tuple[float, Any]]) -> None:
+        if self._log is not None:
+            since_epoch = self._clock.wall() - self._clock.now()
+            self._log.add_all([(since_epoch + at, event) for at, event in news])
+
     def _say_what_it_waits_for(self) -> None:
         """A job that waits for executors says so, and again when the reason has changed."""
+        full_wait = self._started_at + WAITING_AFTER_S
+        if self._clock.now() < full_wait:  # it was a job before this one that the timer was set for
+            self._loop.call_at(WAITING, full_wait, self._say_what_it_waits_for)
+            return
         text = self._waiting_text()
         if not text or self._quiet:
             return
@@ -104,6 +143,7 @@ class Watchers:
         self._loop.call_at(WAITING, self._clock.now() + WAITING_AGAIN_S, self._say_what_it_waits_for)
 
     def _tick(self) -> None:
+        self._catch_up()
         wait_s = self._progress.tick()
         if wait_s is not None:
             self._loop.call_at(TICK, self._clock.now() + wait_s, self._tick)

@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 from simspark.publib.clock import Clock
-from simspark.publib.events import from_record, to_record
+from simspark.publib.events import from_record
 
 WRITE_EVENTS = 256
 WRITE_AFTER_S = 2.0
@@ -35,9 +35,13 @@ class EventLog:
 
     def add(self, event: Any) -> None:
         """Take one event of the stream."""
+        self.add_all([(self._clock.wall(), event)])
+
+    def add_all(self, events: list[tuple[float, Any]]) -> None:
+        """Take events with the seconds since the epoch at which they came."""
         if self.fault:
             return
-        self._waiting.append((self._clock.wall(), event))
+        self._waiting.extend(events)
         if len(self._waiting) >= WRITE_EVENTS or self._clock.now() - self._written_at >= WRITE_AFTER_S:
             self.flush()
 
@@ -45,11 +49,11 @@ class EventLog:
         """Write what waits."""
         if not self._waiting or self.fault:
             return
-        import json
+        from simspark.publib.event_lines import line_of
 
         waiting, self._waiting = self._waiting, []
         self._written_at = self._clock.now()
-        lines = [json.dumps({"time": round(wall, 6), **to_record(event)}) + "\n" for wall, event in waiting]
+        lines = [line_of(wall, event) for wall, event in waiting]
         try:
             self._write(lines)
         except OSError as error:

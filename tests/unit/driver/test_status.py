@@ -6,7 +6,7 @@ import pytest
 
 from simspark.driver.core import SchedulerCore
 from simspark.driver.scheduling import JobEnded, JobSpec, SchedulerSettings, SubmitJob
-from simspark.driver.status import SparkJobInfo, SparkStageInfo, StatusStore, StatusTracker
+from simspark.driver.status import NEWS_LIMIT, SparkJobInfo, SparkStageInfo, StatusStore, StatusTracker
 from simspark.publib import events
 from simspark.publib.machine import Emit
 from tests.unit.driver.harness import result_stage
@@ -115,3 +115,14 @@ def test_the_stream_tells_of_a_job_s_end_before_who_waits_for_it_goes_on():
     effects = core.handle(0.0, SubmitJob(JobSpec(0, (result_stage(1),), ())))
     kinds = [type(effect.event if isinstance(effect, Emit) else effect) for effect in effects]
     assert kinds.index(events.JobEnded) < kinds.index(JobEnded)
+
+
+def test_events_are_folded_when_somebody_asks_or_many_together(store: StatusStore, tracker: StatusTracker):
+    for job in range(1000):
+        store.handle(started(job, job))
+        store.handle(events.JobEnded(job, "succeeded", ""))
+        assert len(store._news) < NEWS_LIMIT
+    assert len(store._news) > 0
+    assert tracker.getJobInfo(999) == SparkJobInfo(999, (999,), "SUCCEEDED")
+    assert len(store._news) == 0
+    assert len(store._jobs) == len(store._stages) == 3
