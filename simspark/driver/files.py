@@ -40,7 +40,7 @@ class DriverFiles:
         writer = SegmentWriter(self.directory.file(name))
         try:
             for index, rows in enumerate(slices):
-                write_rows(writer, index, iter(rows), BATCH_ROWS)
+                write_rows(writer, index, rows, BATCH_ROWS)
             writer.commit()
         except BaseException:
             writer.abort()

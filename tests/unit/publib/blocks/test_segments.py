@@ -203,6 +203,16 @@ def test_large_rows_make_small_batches_and_no_rows_still_make_a_segment(tmp_path
     assert [row for batch in back[2] for row in batch] == list(range(5000)) and len(back[2]) < 10
 
 
+@pytest.mark.parametrize("rows", [list(range(5000)), [b"x" * 1_000_000] * 20, [], tuple("abc"), range(3000)],
+                         ids=["numbers", "large rows", "none", "a tuple", "a range"])  # fmt: skip
+def test_rows_at_hand_make_the_batches_that_their_iterator_makes(tmp_path: Path, rows: Any) -> None:
+    for name, given in (("cut", rows), ("gone through", iter(rows))):
+        writer = SegmentWriter(str(tmp_path / name))
+        segments.write_rows(writer, 0, given, 1000)
+        writer.commit()
+    assert read(str(tmp_path / "cut")) == read(str(tmp_path / "gone through"))
+
+
 @pytest.mark.parametrize("size", [0, 10, 64, 100_000])
 def test_a_value_in_pieces_comes_back_whole(tmp_path: Path, size: int) -> None:
     writer = SegmentWriter(str(tmp_path / "file"))
