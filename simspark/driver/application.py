@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
 
 from simspark.driver.action_run import PreparedAction
@@ -43,6 +43,7 @@ from simspark.publib.wire.messages import ExecutorSettings, Owner
 
 if TYPE_CHECKING:
     from simspark.driver.large_values import LargeValues
+    from simspark.driver.local_cluster import Nursery
     from simspark.driver.local_modules import LocalModules
     from simspark.driver.sample_collector import SampleCollector
     from simspark.driver.shared_files import SharedFiles
@@ -56,7 +57,8 @@ KINDS = ("rdd", "shuffle", "stage", "job", "broadcast", "accumulator")
 class Application:
     """One application of a driver. Methods are for user threads."""
 
-    def __init__(self, master: MasterUrl, settings: DriverSettings, name: str, template: TemplateClient | None) -> None:
+    def __init__(self, master: MasterUrl, settings: DriverSettings, name: str,
+                 early: TemplateClient | Nursery | None) -> None:
         self.settings = settings
         optimizations.do_without(settings.optimizations_off)
         self._watchers: Watchers | None = None
@@ -84,19 +86,18 @@ class Application:
         self.status = StatusStore(settings.retained_jobs, settings.retained_stages, settings.driver_host or "localhost",
                                   cache_bytes(settings.executor_memory_bytes))
         try:
-            self._start(name, template)
+            self._start(name, early)
         except BaseException:
             self.directory.remove()
             if self._sampling is not None:
                 self._sampling.end()
             raise
 
-    def _start(self, name: str, template: TemplateClient | None) -> None:
+    def _start(self, name: str, early: TemplateClient | Nursery | None) -> None:
         if isinstance(self._master, LocalMaster):
-            assert template is not None
-            self._start_local(self._master, template)
+            self._start_local(self._master, cast("TemplateClient", early))
         else:
-            self._start_cluster(self._master, name)
+            self._start_cluster(self._master, name, cast("Nursery | None", early))
 
     def _start_local(self, master: LocalMaster, template: TemplateClient) -> None:
         from simspark.driver.local import WORKER, LocalBackend
@@ -132,10 +133,10 @@ class Application:
         return Offer(settings.master, settings.task_cpus, slots_per_executor, most_slots, memory_bytes,
                      settings.merges_profiles)
 
-    def _start_cluster(self, master: ClusterMaster | LocalClusterMaster, name: str) -> None:
+    def _start_cluster(self, master: ClusterMaster | LocalClusterMaster, name: str, nursery: Nursery | None) -> None:
         from simspark.driver.cluster_backend import ClusterBackend
 
-        access, close = self._cluster_access(master)
+        access, close = self._cluster_access(master, nursery)
         self._close = [close]
         backend = ClusterBackend(access, self.settings, self.directory, self._clock, self._nonce_secret, name)
         try:
@@ -154,7 +155,8 @@ class Application:
         self._offer = self._offered(cores, most // cores * cores, memory)
         self.results = ResultReader(self.engine.owner, backend.fetch)
 
-    def _cluster_access(self, master: ClusterMaster | LocalClusterMaster) -> tuple[Any, Callable[[], None]]:
+    def _cluster_access(self, master: ClusterMaster | LocalClusterMaster,
+                        nursery: Nursery | None) -> tuple[Any, Callable[[], None]]:
         from simspark.driver.cluster_backend import ClusterAccess
         from simspark.publib import config
         from simspark.publib.wire.keys import client_keys
@@ -162,7 +164,7 @@ class Application:
         if isinstance(master, LocalClusterMaster):
             from simspark.driver.local_cluster import LocalCluster
 
-            cluster = LocalCluster(self.directory.path, master)
+            cluster = LocalCluster(self.directory.path, master, nursery)
             keys = client_keys(cluster.keys_dir, "", "driver")
             return ClusterAccess((cluster.url.removeprefix("simspark://"),), keys), cluster.stop
         access = config.load().access()

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from simspark.driver.application import Application
     from simspark.driver.conf import DriverSettings
     from simspark.driver.engine import Following, Prepared
+    from simspark.driver.local_cluster import Nursery
     from simspark.driver.node import Node
     from simspark.driver.stages import Finish
     from simspark.publib.lineage.shared import Accumulator
     from simspark.publib.lineage.task import Sink
     from simspark.publib.resource_profiles import ResourceInformation
+    from simspark.publib.template_client import TemplateClient
 
 DEFAULT_MASTER = "local[*]"
 LEAST_PARALLELISM = 2
@@ -342,20 +344,24 @@ SimContext = SparkContext
 
 
 def _application(master: MasterUrl, settings: DriverSettings) -> Application:
-    """What the context runs on. The template starts first, and imports while this process does."""
-    template = None
+    """What the context runs on. The processes for it start first, and import while this process does."""
+    early: TemplateClient | Nursery | None = None
     try:
         if isinstance(master, LocalMaster):
             from simspark.publib.template_client import HERE, TemplateClient
 
-            template = TemplateClient(HERE)
-            template.start(None)
+            early = TemplateClient(HERE)
+            early.start(None)
+        elif isinstance(master, LocalClusterMaster):
+            from simspark.driver.local_cluster import nursery_for
+
+            early = nursery_for(master)
         from simspark.driver.application import Application
 
-        return Application(master, settings, settings.app_name, template)
+        return Application(master, settings, settings.app_name, early)
     except BaseException:
-        if template is not None:
-            template.close()
+        if early is not None:
+            early.close()
         raise
 
 

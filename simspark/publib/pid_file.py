@@ -51,6 +51,20 @@ class Process(NamedTuple):
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end of this process, which need not be a child. False when it outlives the time."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):
+            return self._looked_for(timeout_s)
+        try:
+            ended = select.poll()
+            ended.register(handle, select.POLLIN)
+            if self.alive():
+                ended.poll(timeout_s * 1000)
+            return not self.alive()
+        finally:
+            os.close(handle)
+
+    def _looked_for(self, timeout_s: float) -> bool:
         for _ in range(max(1, int(timeout_s / _PAUSE_S))):
             if not self.alive():
                 return True

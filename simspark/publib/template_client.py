@@ -11,18 +11,16 @@ Not thread-safe: one thread, that of the loop which polls ``fileno()``, calls ev
 
 from __future__ import annotations
 
-import fcntl
 import os
-import select
 import signal
 import struct
-import sys
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
 
-from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ProtocolError
+from simspark.publib.interpreters import forked, spawn, wait_for
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.wire.messages import ExecutorExit
 
@@ -31,6 +29,7 @@ STARTED, EXITED, PRINTED, STOPPED = 11, 12, 13, 14
 # What a template has ready when it forks: nothing, executors of a driver on this machine, or of a driver anywhere.
 JANITOR, HERE, ANYWHERE = "janitor", "here", "anywhere"
 
+MAIN = "simspark.worker.template"
 CHILD_READS_FD = 3
 CHILD_WRITES_FD = 4
 FRAME_LIMIT_BYTES = 1 << 20
@@ -39,13 +38,6 @@ CLOSE_WAIT_S = 2.5
 STDERR_KEPT_BYTES = 4096
 
 _LENGTH = struct.Struct("!I")
-_BOOT = """import gc, sys
-gc.disable()
-first, *others = {roots!r}
-sys.path[:0] = [first] if first not in sys.path else []
-sys.path += [root for root in others if root not in sys.path]
-from simspark.worker.template import main
-main({parent}, {purpose!r})"""
 
 
 class ExecutorStart(NamedTuple):
@@ -178,18 +170,34 @@ class TemplateClient:
 
     def start(self, run_directory: str | None) -> None:
         """Start the template; it removes ``run_directory``, if given, when it ends: see ``own``."""
+        self._start(lambda descriptors: spawn(MAIN, (os.getpid(), self._purpose), descriptors))
+        if run_directory:
+            self.own(run_directory)
+
+    def fork_off(self, become: Callable[[int, str], None]) -> None:
+        """Start the template as a fork of this process, which has no threads and nothing in it that executors must not.
+
+        ``become`` is the template's ``main``.
+        """
+        parent = os.getpid()
+        self._start(lambda descriptors: forked(lambda: become(parent, self._purpose), descriptors))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started, and has not ended as far as is known."""
+        return self._channel is not None
+
+    def _start(self, started: Callable[[dict[int, int]], int]) -> None:
         read_fd, child_writes = os.pipe()
         child_reads, write_fd = os.pipe()
         self._stderr_fd, child_stderr = os.pipe()
         try:
-            self.process = _spawn(self._purpose, child_reads, child_writes, child_stderr)
+            self.process = started({2: child_stderr, CHILD_READS_FD: child_reads, CHILD_WRITES_FD: child_writes})
         finally:
             for fd in (child_reads, child_writes, child_stderr):
                 os.close(fd)
         os.set_blocking(self._stderr_fd, False)
         self._channel = Channel(read_fd, write_fd)
-        if run_directory:
-            self.own(run_directory)
 
     def own(self, run_directory: str) -> None:
         """Let the template remove a directory when it ends."""
@@ -226,7 +234,7 @@ class TemplateClient:
         self._channel = None
         self._processes.clear()
         os.close(self._stderr_fd)
-        _wait_for(self.process, CLOSE_WAIT_S)
+        wait_for(self.process, CLOSE_WAIT_S)
 
     def _open_channel(self) -> Channel:
         if self._channel is None:
@@ -267,67 +275,8 @@ class TemplateClient:
         return data[-STDERR_KEPT_BYTES:].decode(errors="replace").strip() or "it said nothing"
 
 
-def _spawn(purpose: str, reads: int, writes: int, stderr: int) -> int:
-    """Exec the template with its pipes at the agreed numbers. No fork of a parent that may be large."""
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (reads, writes, stderr)]
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_DUP2, high[2], 2),
-        (os.POSIX_SPAWN_DUP2, high[0], CHILD_READS_FD),
-        (os.POSIX_SPAWN_DUP2, high[1], CHILD_WRITES_FD),
-    ]
-    code = _BOOT.format(roots=_roots(), parent=os.getpid(), purpose=purpose)
-    argv = [sys.executable, "-P", "-c", code]
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    try:
-        return os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsigmask=(),
-                              setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD))  # fmt: skip
-    finally:
-        for fd in high:
-            os.close(fd)
-
-
-def _roots() -> list[str]:
-    """Where this process finds simspark, first, and what it stands on; the template may not. Imports none of it."""
-    from importlib.util import find_spec
-
-    specs = map(find_spec, ("zmq", "msgpack", "cloudpickle"))
-    packages = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
-    packages += [os.path.dirname(os.path.abspath(spec.origin)) for spec in specs if spec and spec.origin]
-    return list(dict.fromkeys(os.path.dirname(package) for package in packages))
-
-
 def _kill_group(process: int) -> None:
     try:
         os.killpg(process, signal.SIGKILL)
-    except OSError:
-        pass
-
-
-def _wait_for(process: int, seconds: float) -> None:
-    """Reap a child in bounded time: it leaves by itself, and is killed when it does not."""
-    clock = SystemClock()
-    deadline = clock.now() + seconds
-    pause_ms = 1
-    while not _reaped(process, os.WNOHANG):
-        if clock.now() > deadline:
-            _kill(process)
-            _reaped(process, 0)
-            return
-        select.poll().poll(pause_ms)
-        pause_ms = min(20, pause_ms * 2)
-
-
-def _reaped(process: int, options: int) -> bool:
-    try:
-        return os.waitpid(process, options)[0] != 0
-    except ChildProcessError:
-        return True
-
-
-def _kill(process: int) -> None:
-    try:
-        os.kill(process, signal.SIGKILL)
     except OSError:
         pass

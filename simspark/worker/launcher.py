@@ -5,6 +5,8 @@ the worker ends, however that comes; what a crash of both leaves, the next start
 newest of them stay. The secrets of an executor travel through the template's pipe and by fork: no argument list,
 environment or file has them.
 
+The template may have been started before; whenever it has ended, the next executor has another one started.
+
 The loop's alone: all calls come from its thread, and ``on_event`` is called there.
 """
 
@@ -27,7 +29,8 @@ class Launcher:
     """This worker's executors and their directories. Each executor that is started ends in one ExecutorExited."""
 
     def __init__(self, loop: Loop, work_dir: str, log_dir: str,
-                 on_event: Callable[[ExecutorStarted | ExecutorExited], None]) -> None:
+                 on_event: Callable[[ExecutorStarted | ExecutorExited], None],
+                 template: TemplateClient | None = None) -> None:
         self._loop = loop
         self._on_event = on_event
         self._work_dir = work_dir
@@ -37,7 +40,7 @@ class Launcher:
         self._log_dir = log_dir
         os.makedirs(log_dir, 0o700, exist_ok=True)
         self._directories: dict[str, AppDirectory] = {}
-        self._template = TemplateClient()
+        self._template = template or TemplateClient()
         self._fd = -1
         self._start_template()
 
@@ -96,7 +99,9 @@ class Launcher:
 
     def _start_template(self) -> None:
         try:
-            self._template.start(self._root.path)
+            if not self._template.is_running:
+                self._template.start(None)
+            self._template.own(self._root.path)
         except OSError as error:
             raise StorageFault(error.errno, f"the template process cannot start: {error.strerror}") from error
         self._fd = self._template.fileno()

@@ -12,7 +12,6 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import zmq
 
 from simspark.publib import addresses, failpoints
@@ -45,6 +44,7 @@ from simspark.worker.supervision import HEARTBEAT, MASTER, Phase
 if TYPE_CHECKING:
     from simspark.publib.config import WorkerConfig
     from simspark.publib.daemon import Ready
+    from simspark.publib.template_client import TemplateClient
 
 log = logging.getLogger("simspark.worker")
 
@@ -52,8 +52,8 @@ FIRST_DIAL_S = 1.5
 LATER_DIAL_S = 5.0
 
 
-def run(config: WorkerConfig, ready: Ready) -> None:
-    """Be a worker until TERM.
+def run(config: WorkerConfig, ready: Ready, template: TemplateClient | None = None) -> None:
+    """Be a worker until TERM, with this template, or one of its own.
 
     Raises NoMaster after 1.5 s without an answer, AccessRefused, VersionMismatch, PortTaken, ConfigError or
     StorageFault when it cannot start. Once it has joined it waits for a lost master for ever.
@@ -68,7 +68,7 @@ def run(config: WorkerConfig, ready: Ready) -> None:
     keys = client_keys(config.keys_dir, config.token.reveal(), "worker")
     context = zmq.Context()
     try:
-        failure = _join(context, config, keys, masters, ready)
+        failure = _join(context, config, keys, masters, ready, template)
     finally:
         context.term()  # not ``with``: that would close the socket of the thread that checks keys under its feet
     if failure is not None:
@@ -76,7 +76,7 @@ def run(config: WorkerConfig, ready: Ready) -> None:
 
 
 def _join(context: zmq.Context[zmq.Socket[bytes]], config: WorkerConfig, keys: ClientKeys, masters: list[str],
-          ready: Ready) -> SimsparkError | None:
+          ready: Ready, template: TemplateClient | None) -> SimsparkError | None:
     """Work until the end; returns why it could not join."""
     loop = Loop(SystemClock())
     hosted = HostedKeys()
@@ -86,7 +86,7 @@ def _join(context: zmq.Context[zmq.Socket[bytes]], config: WorkerConfig, keys: C
     service = None
     signals = None
     try:
-        service = WorkerService(loop, context, config, keys, masters, listener, hosted, ready)
+        service = WorkerService(loop, context, config, keys, masters, listener, hosted, ready, template)
         signals = LeaveSignals(loop, service.leave, loop.stop)
         service.start()
         loop.run()
@@ -123,7 +123,8 @@ class WorkerService:
     """Performs what the core decides. Of the loop's thread alone."""
 
     def __init__(self, loop: Loop, context: zmq.Context[zmq.Socket[bytes]], config: WorkerConfig, keys: ClientKeys,
-                 masters: list[str], listener: Listener, hosted: HostedKeys, ready: Ready) -> None:
+                 masters: list[str], listener: Listener, hosted: HostedKeys, ready: Ready,
+                 template: TemplateClient | None = None) -> None:
         self.failure: SimsparkError | None = None
         self._loop = loop
         self._context = context
@@ -137,7 +138,7 @@ class WorkerService:
         self._me = local_identity("worker")
         self._dialers: dict[str, Dialer] = {}
         self._deliver = OneAtATime(self._decide)
-        self._launcher = _launcher(loop, config, self._deliver)
+        self._launcher = _launcher(loop, config, self._deliver, template)
         master_host = masters[0].removeprefix("tcp://").rpartition(":")[0]
         self._host = addresses.advertised(config.host, config.advertised_host, master_host)
         port = addresses.port_of(listener.endpoint)
@@ -154,7 +155,6 @@ class WorkerService:
 
     def start(self) -> None:
         """Serve blocks and dial the master from the loop's first turn on."""
-        psutil.cpu_percent()  # the first call only notes where to count from
         server = BlockServer(self._listener, self._launcher.directory_path)
         self._loop.add(self._listener, server.handle)
         self._perform(self._core.start(self._loop.clock.now()))
@@ -197,6 +197,8 @@ class WorkerService:
         self._deliver(TimerFired(name))
 
     def _load(self) -> LoadMeasured:
+        import psutil  # the first heartbeat, which has no load to tell yet, comes when all else has started
+
         cores = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
         return LoadMeasured(round(cores, 2), psutil.virtual_memory().used)
 
@@ -309,10 +311,10 @@ class WorkerService:
             log.warning("cannot remove files of %s: %s", application, error)
 
 
-def _launcher(loop: Loop, config: WorkerConfig, deliver: Any) -> Launcher:
+def _launcher(loop: Loop, config: WorkerConfig, deliver: Any, template: TemplateClient | None) -> Launcher:
     work_dir = config.work_dir
     try:
-        return Launcher(loop, work_dir, os.path.join(config.log_dir, "executors"), deliver)
+        return Launcher(loop, work_dir, os.path.join(config.log_dir, "executors"), deliver, template)
     except StorageFault:
         raise
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -193,11 +194,16 @@ def test_killed_program_leaves_nothing_on_the_workers(cluster: LocalCluster, tmp
 
 
 def executors_of(scratch: Path) -> int:
-    """Executors: the children of templates."""
-    templates = {
-        int(line.split()[0]) for line in simspark_processes(scratch) if "simspark.worker.template" in line
-    }
-    return sum(1 for pid in templates if psutil.pid_exists(pid) and psutil.Process(pid).ppid() in templates)
+    """Executors have a name of their own."""
+    processes = [int(line.split()[0]) for line in simspark_processes(scratch)]
+    return sum(1 for pid in processes if psutil.pid_exists(pid) and re.fullmatch(r"simspark-x\d+", name_of(pid)))
+
+
+def name_of(process: int) -> str:
+    try:
+        return psutil.Process(process).name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 @pytest.mark.usefixtures("scratch")

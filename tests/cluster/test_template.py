@@ -237,7 +237,7 @@ def test_when_the_template_dies_its_executors_are_reported_and_end(tmp_path):
 
 
 def test_a_template_that_cannot_start_says_why(tmp_path, monkeypatch):
-    monkeypatch.setattr("simspark.publib.template_client._BOOT", "raise SystemExit('cannot: {roots} {parent}')")
+    monkeypatch.setattr("simspark.publib.interpreters._BOOT", "raise SystemExit('cannot: {roots} {arguments}')")
     client = TemplateClient()
     client.start(None)
     client.fork(start("e0"))

@@ -463,7 +463,7 @@ def write_rows(sink: Any, segment: int, rows: Iterator[Any] | Sequence[Any], bat
     total = done = 0
     limit = min(batch_rows, 16)
     is_list = type(rows) is list  # to slice it takes half as long as to go through it
-    rest = rows if is_list else iter(rows)
+    rest: Any = rows if is_list else iter(rows)
     while batch := rest[done : done + limit] if is_list else list(islice(rest, limit)):
         size = sink.append(segment, batch)
         total += size

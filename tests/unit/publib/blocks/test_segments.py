@@ -206,9 +206,9 @@ def test_large_rows_make_small_batches_and_no_rows_still_make_a_segment(tmp_path
 @pytest.mark.parametrize("rows", [list(range(5000)), [b"x" * 1_000_000] * 20, [], tuple("abc"), range(3000)],
                          ids=["numbers", "large rows", "none", "a tuple", "a range"])  # fmt: skip
 def test_rows_at_hand_make_the_batches_that_their_iterator_makes(tmp_path: Path, rows: Any) -> None:
-    for name, given in (("cut", rows), ("gone through", iter(rows))):
+    for name, at_hand in (("cut", rows), ("gone through", iter(rows))):
         writer = SegmentWriter(str(tmp_path / name))
-        segments.write_rows(writer, 0, given, 1000)
+        segments.write_rows(writer, 0, at_hand, 1000)
         writer.commit()
     assert read(str(tmp_path / "cut")) == read(str(tmp_path / "gone through"))
 
