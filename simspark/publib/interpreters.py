@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from simspark.publib.clock import SystemClock
+from simspark.publib.kept_memory import ask_to_keep
 
 _BOOT = """import gc, sys
 gc.disable()
@@ -40,6 +41,7 @@ def spawn(module: str, arguments: tuple[Any, ...], descriptors: Mapping[int, int
     code = _BOOT.format(roots=_roots(), module=module, arguments=arguments)
     argv = [sys.executable, "-P", "-c", code]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    ask_to_keep(environment)
     try:
         return os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsigmask=(),
                               setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD))  # fmt: skip

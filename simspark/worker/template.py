@@ -26,6 +26,7 @@ from typing import Any
 
 from simspark.publib.blocks.app_directory import remove_tree
 from simspark.publib.clock import SystemClock
+from simspark.publib.kept_memory import forget_to_keep
 from simspark.publib.template_client import (
     ANYWHERE,
     CHILD_READS_FD,
@@ -285,6 +286,7 @@ def main(parent: int, purpose: str = ANYWHERE) -> None:
     """Be the template of the process ``parent``, over the two descriptors that it left open."""
     if os.getsid(0) != os.getpid():
         os.setsid()
+    forget_to_keep(os.environ)
     for module in MODULES[purpose]:
         import_module(module)
     os.chdir("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -164,6 +165,24 @@ def test_executors_have_a_fixed_hash_seed_and_no_module_of_the_driver(driver):
     assert value == int(seeded.stdout)
     assert driver_modules == []
     assert session != os.getsid(0)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
+def test_memory_that_a_task_has_freed_costs_the_next_no_page_faults_and_what_it_starts_does_not_hear_of_it(driver):
+    here = driver()
+
+    def look(_):
+        from resource import RUSAGE_SELF, getrusage
+
+        for _ in range(3):
+            before = getrusage(RUSAGE_SELF).ru_minflt
+            blocks = [bytes([1]) * (1 << 20) for _ in range(8)]
+            del blocks
+        return getrusage(RUSAGE_SELF).ru_minflt - before, os.environ.get("GLIBC_TUNABLES")
+
+    faults, said = pid_result(here.run(look)[0])
+    assert faults < (8 << 20) // 4096 // 8
+    assert said == os.environ.get("GLIBC_TUNABLES")
 
 
 def test_a_flood_of_output_is_kept_in_bounds_and_does_not_stall(driver):
