@@ -39,7 +39,8 @@ from simspark.publib.lineage.steps import (
 )
 
 if TYPE_CHECKING:
-    from simspark.publib.lineage.fused_loop import Loop, Part
+    from simspark.publib.lineage.fused_loop import Loop
+    from simspark.publib.lineage.loop_block import Part
 
 MAX_STEPS = 24
 _KINDS: dict[type, str] = {Map: "map", Filter: "filter", KeyBy: "key_by", MapValues: "map_values"}
@@ -153,7 +154,8 @@ def _bound(steps: Sequence[Step], consumer: str, ends: Sequence[Any] = ()) -> Ca
     main = _main(functions)
     if main is None or len(steps) > MAX_STEPS or not all(callable(step.function) for step in steps):
         return None
-    from simspark.publib.lineage.fused_loop import COUNTS, Plan, loop_for
+    from simspark.publib.lineage.fused_loop import COUNTS, loop_for
+    from simspark.publib.lineage.loop_block import Plan
 
     parts = [_part(_KINDS[type(step)], step.function, main) for step in steps]
     plan = Plan(tuple(parts), consumer, tuple(_part("identity" if each is None else "end", each, main)
@@ -171,7 +173,7 @@ def _main(functions: Sequence[Any]) -> FunctionType | None:
 
 
 def _part(kind: str, function: Any, main: FunctionType) -> Part:
-    from simspark.publib.lineage.fused_loop import CALL_ONLY, Part
+    from simspark.publib.lineage.loop_block import CALL_ONLY, Part
 
     if type(function) is FunctionType and not function.__kwdefaults__:
         code = function.__code__
@@ -230,7 +232,8 @@ def _is_inside(loop: Loop, number: int, instruction: int, offset: int) -> bool:
 def _insert_frame(loop: Loop, function: FunctionType, number: int, instruction: int, error: BaseException,
                   trace: TracebackType) -> None:
     held = trace.tb_frame.f_locals
-    given = [_made(recipe, held) for recipe in loop.arguments[number]]
+    recipes = [recipes for behind, recipes in loop.arguments[number] if behind <= instruction][-1]
+    given = [_made(recipe, held) for recipe in recipes]
     try:
         FunctionType(_double(function.__code__, len(given), instruction), function.__globals__)(*given)
     except ZeroDivisionError as failed:

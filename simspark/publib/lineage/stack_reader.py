@@ -20,7 +20,7 @@ from simspark.publib.named_tuple import NamedTuple
 N = TypeVar("N", bound=ast.AST)
 
 _ATTRIBUTES_CALL = sys.version_info >= (3, 12)  # LOAD_ATTR says whether it loads a method
-_BINARY: dict[str, type[ast.operator]] = {
+BINARY: dict[str, type[ast.operator]] = {
     "+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div, "//": ast.FloorDiv, "%": ast.Mod, "**": ast.Pow,
     "@": ast.MatMult, "<<": ast.LShift, ">>": ast.RShift, "&": ast.BitAnd, "|": ast.BitOr, "^": ast.BitXor,
 }
@@ -30,7 +30,8 @@ _COMPARE: dict[str, type[ast.cmpop]] = {
 _UNARY: dict[str, type[ast.unaryop]] = {
     "UNARY_NEGATIVE": ast.USub, "UNARY_POSITIVE": ast.UAdd, "UNARY_INVERT": ast.Invert, "UNARY_NOT": ast.Not,
 }
-_SKIPPED = frozenset({"RESUME", "CACHE", "NOP", "PRECALL", "COPY_FREE_VARS", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN"})
+_SKIPPED = frozenset({"RESUME", "CACHE", "NOP", "PRECALL", "COPY_FREE_VARS", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN",
+                      "MAKE_CELL"})
 _LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_BORROW"})
 _SINGLETONS = frozenset({type(None), bool, type(...)})
 _CONVERSIONS = (-1, ord("s"), ord("r"), ord("a"))
@@ -74,6 +75,8 @@ def operations(code: CodeType) -> tuple[list[Operation], dict[int, int]]:
             ops.append(op._replace(name="LOAD_CONST"))
             if name == "RETURN_CONST":
                 ops.append(op._replace(name="RETURN_VALUE"))
+        elif name.startswith("STORE_FAST_"):  # two in one
+            ops += [op._replace(name="STORE_FAST", value=op.value[0]), op._replace(name=name[11:], value=op.value[1])]
         elif name == "POP_TOP" and [each.name for each in ops[-2:]] in _KEEPING_JUMPS:
             jump = ops.pop()
             ops[-1] = jump._replace(name=jump.name.replace("POP_JUMP_", "JUMP_") + "_OR_POP")
@@ -87,7 +90,7 @@ _KEEPING_JUMPS = (["COPY", "POP_JUMP_IF_FALSE"], ["COPY", "POP_JUMP_IF_TRUE"])
 
 def placed(node: N, like: Any) -> N:
     """The node with the position of another."""
-    for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
+    for name in ("lineno", "col_offset", "end_lineno", "end_col_offset", *(("nest",) if hasattr(like, "nest") else ())):
         setattr(node, name, getattr(like, name))
     return node
 
@@ -112,18 +115,21 @@ class Reader:
 
     def _run(self, at: int, stop: int, stack: list[ast.expr]) -> None:
         while at < stop:
-            op = self._ops[at]
-            if op.name == "RETURN_VALUE":
+            if self._ops[at].name == "RETURN_VALUE":
                 if at != stop - 1 or len(stack) != 1:
                     raise Unreadable
                 return
-            if op.name == "SWAP":
-                at = self._chain(at, stop, stack)
-            elif "JUMP" in op.name:
-                at = self._branch(op, at, stop, stack)
-            else:
-                self._step(op, stack)
-                at += 1
+            at = self._pass(at, stop, stack)
+
+    def _pass(self, at: int, stop: int, stack: list[ast.expr]) -> int:
+        """Run one instruction, or the branches that begin with it; where the next is."""
+        op = self._ops[at]
+        if op.name == "SWAP":
+            return self._chain(at, stop, stack)
+        if "JUMP" in op.name:
+            return self._branch(op, at, stop, stack)
+        self._step(op, stack)
+        return at + 1
 
     # ── branches ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -371,7 +377,7 @@ class Reader:
         if symbol == "[]":
             stack.append(self._node(ast.Subscript(left, right, ast.Load()), op))
         else:
-            stack.append(self._node(ast.BinOp(left, _BINARY[symbol](), right), op))
+            stack.append(self._node(ast.BinOp(left, BINARY[symbol](), right), op))
 
     def _do_binary_subscr(self, op: Operation, stack: list[ast.expr]) -> None:
         index, value = stack.pop(), stack.pop()

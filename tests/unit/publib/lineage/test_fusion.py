@@ -144,8 +144,9 @@ def test_an_expression_in_a_loop_gives_and_raises_what_it_did(source: str) -> No
 
 
 NOT_READ = [
-    lambda x: [y for y in x],  # noqa: C416
+    lambda x: {y for y in x},  # noqa: C416
     lambda x: (lambda y: x),
+    lambda x: [lambda: y for y in x],
     lambda x: (y := x) + y,
     lambda *x: x,
     lambda x, *, y=1: x + y,

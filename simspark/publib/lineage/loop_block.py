@@ -1,0 +1,258 @@
+"""What a loop does with a row, statement by statement: users' functions built in, or called."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from simspark.publib.lineage.expressions import Expression, read
+from simspark.publib.lineage.loop_nodes import (
+    OWN,
+    Inliner,
+    copied,
+    for_function,
+    is_pair,
+    item_of,
+    moved,
+    named,
+    names_in,
+    pair_of,
+    picked,
+    recipe,
+    scope_of,
+)
+from simspark.publib.named_tuple import NamedTuple
+
+CALL_ONLY = -1
+Arguments = tuple[int, tuple[Any, ...]]
+"""Behind which instruction of a function's, and of what variables its arguments are made again."""
+
+
+class Part(NamedTuple):
+    """A step as the loop sees it: what it does with a row, and the code of its function or the item that it gets."""
+
+    kind: str
+    code: CodeType | None = None
+    file: str = ""
+    defaults: int = 0
+    at_home: bool = False
+    item: int = CALL_ONLY
+    adds: bool = False
+
+
+class Plan(NamedTuple):
+    """What a loop is made of: the steps, what becomes of the rows, and the functions of that."""
+
+    parts: tuple[Part, ...]
+    consumer: str
+    ends: tuple[Part, ...] = ()
+
+
+class LoopBlock:
+    """Statements of the loop, inside out; ``_value`` is the row as the steps so far have made it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._body: list[ast.stmt] = []
+        self._block = self._body
+        self._value: ast.expr = named("row 0")
+        self._count = 0
+        self._free: dict[str, tuple[int, str, int]] = {}
+        self._arguments: dict[int, list[Arguments]] = {}
+        self._truths: dict[int, int] = {}
+        self._built_in: list[int] = []
+        self._counts = False
+
+    # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fresh(self) -> str:
+        """A name of the loop's for a variable."""
+        self._count += 1
+        return f"row {self._count}"
+
+    def _keep(self, value: ast.expr) -> ast.expr:
+        """The value under a name of the loop's, or a constant; computed now if it was not yet."""
+        if isinstance(value, ast.Constant) or (isinstance(value, ast.Name) and " " in value.id
+                                               and value.id.startswith("row ")):
+            return value
+        name = self.fresh()
+        self._block.append(ast.Assign([named(name, store=True)], value, **OWN))
+        return named(name)
+
+    def _settle(self) -> ast.expr:
+        """The row under one name."""
+        self._value = self._keep(self._value)
+        return self._value
+
+    def _halves(self) -> tuple[ast.expr, ast.expr] | None:
+        """The two values of a row that is a pair not made yet, each under a name; None for any other row."""
+        value = self._value
+        if not is_pair(value):
+            return None
+        key, content = self._keep(value.elts[0]), self._keep(value.elts[1])
+        self._value = pair_of(key, content)
+        return key, content
+
+    def _key_and_value(self, number: int) -> tuple[ast.expr, ast.expr]:
+        """row[0] and row[1]."""
+        halves = self._halves()
+        if halves is not None:
+            return halves
+        row = self._settle()
+        return self._keep(item_of(row, 0, number)), self._keep(item_of(row, 1, number))
+
+    def _applied(self, number: int, part: Part, *given: ast.expr) -> ast.expr:
+        """What a function gives for these values, each a name or a constant or a pair of such."""
+        if part.adds:
+            return ast.BinOp(given[0], ast.Add(), given[1], **OWN)
+        if part.item != CALL_ONLY:
+            return picked(self._variable(given[0]), part.item, number)
+        expression = self._readable(part, len(given))
+        if expression is None:
+            made = [self._keep(each) for each in given]
+            return for_function(number, ast.Call(self.cell(number, "function", 0), made, [], **OWN))
+        self._built_in.append(number)
+        variables = [self._variable(each) for each in given]
+        return _Inlined(self, number, part, expression, variables).result()
+
+    def _variable(self, value: ast.expr) -> ast.expr:
+        """A variable for each constant: the compiler would warn of some that are asked for an item or called."""
+        if isinstance(value, ast.Tuple):
+            return pair_of(*map(self._variable, value.elts))
+        if not isinstance(value, ast.Constant):
+            return value
+        name = self.fresh()
+        self._block.append(ast.Assign([named(name, store=True)], value, **OWN))
+        return named(name)
+
+    def _readable(self, part: Part, given: int) -> Expression | None:
+        code = part.code
+        if code is None or code.co_argcount < given or code.co_argcount > given + part.defaults:
+            return None
+        expression = read_code(code)
+        if expression is None or part.file != self._file():
+            return None
+        trees = (expression.body, *expression.statements)
+        if not part.at_home and any(scope_of(name) == "global" for tree in trees for name in names_in(tree)):
+            return None
+        return expression
+
+    def _file(self) -> str:
+        return next(part.file for part in (*self._plan.parts, *self._plan.ends) if part.at_home)
+
+    def append(self, statement: ast.stmt) -> None:
+        """One more statement."""
+        self._block.append(statement)
+
+    def note_arguments(self, number: int, instruction: int, recipes: tuple[Any, ...]) -> None:
+        """How a function's arguments are made again, if it fails behind this instruction of its."""
+        self._arguments.setdefault(number, []).append((instruction, recipes))
+
+    def kept(self, value: ast.expr) -> ast.expr:
+        """A value that was computed: under a name, or a pair of such."""
+        if is_pair(value):
+            return pair_of(*map(self._keep, value.elts))
+        return self._keep(value)
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Let go what is under these names."""
+        targets: list[ast.expr] = [named(name, store=True) for name in names]
+        if targets:
+            self._block.append(ast.Assign(targets, ast.Constant(None, **OWN), **OWN))
+
+    def cell(self, number: int, what: str, index: int, place: Any = None) -> ast.expr:
+        """A name for what is the loop's from outside: a function's captured or default value, the function itself."""
+        name = f"{what} {number} {index}"
+        self._free[name] = (number, what, index)
+        made = named(name)
+        return made if place is None else moved(made, place)
+
+
+class _Inlined:
+    """A function on its way into a block: its statements are appended, with names of the loop's for its own."""
+
+    def __init__(self, block: LoopBlock, number: int, part: Part, expression: Expression,
+                 given: Sequence[ast.expr]) -> None:
+        assert part.code is not None
+        self._block = block
+        self._number = number
+        self._part = part
+        self._expression = expression
+        self._code = part.code
+        self._given = len(given)
+        self._values = dict(zip(expression.parameters, given, strict=False))
+        self._inliner = Inliner(self._meant, number)
+        self._made: list[str] = []
+        self._note_arguments(0)
+
+    def result(self) -> ast.expr:
+        """What the function returns. What it assigned to its names is let go, as when it returned."""
+        for statement in self._expression.statements:
+            for each in self._stated(copied(statement)):
+                self._block.append(self._inliner.placed(each))
+        value: ast.expr = self._inliner.visit(copied(self._expression.body))
+        if self._made:
+            value = self._block.kept(value)
+            held = {name.id for name in names_in(value)}
+            self._block.forget([name for name in self._made if name not in held])
+        return value
+
+    def _stated(self, statement: Any) -> list[ast.stmt]:
+        of_name = isinstance(statement.value, ast.Name)
+        statement.value = self._inliner.visit(statement.value)
+        if isinstance(statement, ast.AugAssign):
+            before = copied(statement.target)
+            before.ctx = ast.Load()
+            before = self._inliner.visit(before)
+            statement.target = self._inliner.visit(statement.target)
+            return [ast.Assign([statement.target], before), statement]
+        if isinstance(statement, ast.Assign):
+            (target,) = statement.targets
+            if of_name and is_pair(statement.value) and is_pair(target):
+                halves = zip(target.elts, statement.value.elts, strict=True)
+                return [more for each, half in halves for more in self._taken(each, half)]
+            statement.targets = [self._inliner.visit(target)]
+        return [statement]
+
+    def _taken(self, target: ast.expr, half: ast.expr) -> list[ast.stmt]:
+        """Unpack a half of a pair that is not made. A name just stands for it."""
+        if not isinstance(target, ast.Name):
+            return [ast.Assign([self._inliner.visit(target)], half)]
+        self._values[target.id] = half
+        return []
+
+    def _meant(self, node: ast.Name) -> ast.expr:
+        """What a name of the function's is in the loop."""
+        scope = scope_of(node)
+        if scope == "free":
+            return self._block.cell(self._number, "cell", self._code.co_freevars.index(node.id), node)
+        if scope in {"global", "inner"}:
+            return node
+        if isinstance(node.ctx, ast.Store):
+            return self._stored(node)
+        if node.id in self._values:
+            return moved(self._values[node.id], node)
+        default = self._expression.parameters.index(node.id) - self._code.co_argcount
+        return self._block.cell(self._number, "default", default + self._part.defaults, node)
+
+    def _stored(self, node: ast.Name) -> ast.expr:
+        name = self._block.fresh()
+        self._made.append(name)
+        self._values[node.id] = named(name)
+        if node.id in self._expression.parameters:
+            self._note_arguments(node.col_offset)
+        return moved(named(name, store=True), node)
+
+    def _note_arguments(self, instruction: int) -> None:
+        """How the function's arguments are made again, if it fails behind this instruction."""
+        given = self._expression.parameters[: self._given]
+        self._block.note_arguments(self._number, instruction, tuple(recipe(self._values[name]) for name in given))
+
+
+@lru_cache(maxsize=256)
+def read_code(code: CodeType) -> Expression | None:
+    """What was read of a code, which is remembered."""
+    return read(code)
