@@ -12,7 +12,7 @@ import pytest
 
 from simspark import SparkConf, SparkContext
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> None:
@@ -41,13 +41,13 @@ def scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     directory = tmp_path_factory.mktemp("s")
     monkeypatch.setenv("SIMSPARK_LOCAL_DIR", str(directory))
     yield directory
-    wait_until(lambda: not simspark_processes(directory), f"the end of {simspark_processes(directory)}", 10)
-    wait_until(lambda: not leftovers(directory), f"the removal of {leftovers(directory)}", 10)
+    wait_until(lambda: not simspark_processes(directory), f"the end of {simspark_processes(directory)}")
+    wait_until(lambda: not leftovers(directory), f"the removal of {leftovers(directory)}")
 
 
 def leftovers(directory: Path) -> list[str]:
-    """Files below a directory."""
-    return sorted(str(path) for path in directory.rglob("*") if not path.is_dir())
+    """Files below a directory, also while others remove some, which ``Path.rglob`` does not survive."""
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names)
 
 
 @pytest.fixture(params=["local[2]", "local-cluster[2,1,512]"])

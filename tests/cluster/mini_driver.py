@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from queue import Empty, SimpleQueue
 
 import cloudpickle
@@ -20,7 +21,7 @@ from simspark.publib.wire import messages
 from simspark.publib.wire.messages import Owner
 from simspark.publib.wire.transport import Listener, local_identity
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class MiniDriver:
@@ -142,7 +143,10 @@ class MiniDriver:
         self.thread.join(WAIT_S)
         self.template.close()
         self.context.term()
-        assert not os.path.exists(self.directory.path)
+        deadline = time.monotonic() + WAIT_S
+        while os.path.exists(self.directory.path):
+            assert time.monotonic() < deadline, "the template left files"
+            time.sleep(0.01)
 
 
 class Call:

@@ -20,6 +20,7 @@ from simspark.publib.wire.keys import client_keys, new_pair
 from simspark.publib.wire.transport import Dialer, Listener, local_identity
 
 MIB = 1 << 20
+WAIT_S = 60.0
 
 
 class Daemons:
@@ -58,7 +59,7 @@ class Daemons:
         return client_keys(os.path.join(self.directory, "state", "keys"), "", role)
 
     def status(self):
-        return ask_status(self.url, self.keys("driver"), 2.0)
+        return ask_status(self.url, self.keys("driver"), WAIT_S)
 
     def signal(self, name, number):
         self.children[name].send_signal(number)
@@ -66,7 +67,7 @@ class Daemons:
     def kill(self, name):
         child = self.children.pop(name)
         child.kill()
-        child.wait(10)
+        child.wait(WAIT_S)
         child.stdin.close()
         child.stdout.close()
 
@@ -74,7 +75,7 @@ class Daemons:
         for child in self.children.values():
             child.terminate()
         for child in self.children.values():
-            child.wait(15)
+            child.wait(WAIT_S)
             child.stdin.close()
             child.stdout.close()
 
@@ -123,7 +124,7 @@ class StubDriver:
         )  # fmt: skip
         endpoint = self._daemons.url.replace("simspark", "tcp")
         keys = self._daemons.keys("driver")
-        self._master = Dialer(self._context, endpoint, local_identity("driver"), hello, keys, 10.0)
+        self._master = Dialer(self._context, endpoint, local_identity("driver"), hello, keys, WAIT_S)
         self.loop.add(self._master, self._handle_master)
 
     def ask(self, total):
@@ -167,5 +168,5 @@ class StubDriver:
 
     def close(self):
         self.loop.stop()
-        self._thread.join(10)
+        self._thread.join(WAIT_S)
         self._context.term()

@@ -22,12 +22,13 @@ pytestmark = pytest.mark.cluster
 ROWS = 400
 
 
-def counted(sc: SparkContext, seen: Any, started: Path) -> Any:
-    """Numbers in 8 slow partitions, each row of which counts."""
+def counted(sc: SparkContext, seen: Any, started: Path, victim: int = 0) -> Any:
+    """Numbers in 8 slow partitions, each row of which counts. The victim's second task goes on until it is killed."""
 
     def slow(index: int, rows: Iterator[int]) -> Iterator[int]:
         (started / f"{index}-{os.getpid()}-{time.monotonic_ns()}").touch()
-        time.sleep(0.1)
+        of_the_victim = list(started.glob(f"*-{victim}-*"))
+        time.sleep(600 if len(of_the_victim) > 1 and os.getpid() == victim else 0.1)
         return rows
 
     def count(row: int) -> int:
@@ -37,11 +38,9 @@ def counted(sc: SparkContext, seen: Any, started: Path) -> Any:
     return sc.parallelize(range(ROWS), 8).map(count).mapPartitionsWithIndex(slow).map(count)
 
 
-def kill_in_the_middle(sc: SparkContext, started: Path) -> threading.Thread:
-    victim = process_ids(sc)[0]
-
+def kill_in_the_middle(victim: int, started: Path) -> threading.Thread:
     def kill() -> None:
-        wait_until(lambda: len(list(started.iterdir())) >= 3, "three tasks to start")
+        wait_until(lambda: len(list(started.glob(f"*-{victim}-*"))) > 1, "its second task to start")
         os.kill(victim, signal.SIGKILL)
 
     thread = threading.Thread(target=kill)
@@ -52,8 +51,9 @@ def kill_in_the_middle(sc: SparkContext, started: Path) -> threading.Thread:
 @pytest.mark.parametrize("shuffled", [False, True], ids=["result", "shuffle"])
 def test_a_killed_executor_s_rows_count_once(sc: SparkContext, tmp_path: Path, shuffled: bool) -> None:
     seen = sc.accumulator(0)
-    rows = counted(sc, seen, tmp_path)
-    killer = kill_in_the_middle(sc, tmp_path)
+    victim = process_ids(sc)[0]
+    rows = counted(sc, seen, tmp_path, victim)
+    killer = kill_in_the_middle(victim, tmp_path)
     if shuffled:
         pairs = rows.map(lambda row: (row % 5, 1)).reduceByKey(lambda a, b: a + b, 3)
         assert sorted(pairs.collect()) == [(key, ROWS // 5) for key in range(5)]

@@ -73,8 +73,8 @@ def start(tmp_path: Path, master: str, function: str) -> subprocess.Popen[str]:
 
 
 def nothing_is_left(scratch: Path) -> None:
-    wait_until(lambda: not simspark_processes(scratch), "all processes to end", 10)
-    wait_until(lambda: not leftovers(scratch), "all files to be removed", 10)
+    wait_until(lambda: not simspark_processes(scratch), "all processes to end")
+    wait_until(lambda: not leftovers(scratch), "all files to be removed")
 
 
 @pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,512]"])

@@ -20,7 +20,7 @@ from simspark import SparkConf, SparkContext
 from simspark.testing import LocalCluster
 
 from .conftest import simspark_processes, wait_until
-from .test_faults import EXPECTED, process_ids, two_stage_job
+from .test_faults import EXPECTED, process_ids, two_process_ids, two_stage_job
 
 pytestmark = pytest.mark.cluster
 
@@ -96,31 +96,38 @@ def pause(process: int, seconds: float) -> None:
     os.kill(process, signal.SIGCONT)
 
 
+def stop_until_it_is_dead(worker: int, sc: SparkContext) -> None:
+    """Stop a worker until its executor is none any more, then let it go on."""
+    executors = len(sc.statusTracker().getExecutorInfos())
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: len(sc.statusTracker().getExecutorInfos()) < executors, "the worker's death")
+    os.kill(worker, signal.SIGCONT)
+
+
 def test_worker_stopped_for_a_moment_is_no_event(cluster: LocalCluster, tmp_path: Path) -> None:
     with SparkContext(conf=conf()) as sc:
-        before = process_ids(sc)
+        before = two_process_ids(sc)
         pauser = when_started(tmp_path, 2, lambda: pause(cluster.workers[0].pid, 1))
         assert two_stage_job(sc, tmp_path) == EXPECTED
         pauser.join()
-        assert process_ids(sc) == before
+        wait_until(lambda: process_ids(sc) == before, "the same executors")
 
 
 def test_worker_stopped_until_it_is_dead_comes_back_with_nothing_of_the_old(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     with SparkContext(conf=conf()) as sc:
-        before = process_ids(sc)
-        pauser = when_started(tmp_path, 2, lambda: pause(cluster.workers[0].pid, 7))
+        before = two_process_ids(sc)
+        pauser = when_started(tmp_path, 2, lambda: stop_until_it_is_dead(cluster.workers[0].pid, sc))
         assert two_stage_job(sc, tmp_path) == EXPECTED
         pauser.join()
-        wait_until(lambda: len(process_ids(sc)) == 2, "two executors again")
-        assert len(set(before) & set(process_ids(sc))) == 1
+        assert len(set(before) & set(two_process_ids(sc))) == 1
         assert sc.parallelize(range(100), 4).sum() == 4950
 
 
 def test_executor_stopped_for_two_seconds_is_no_event(scratch: Path, tmp_path: Path) -> None:
     with SparkContext("local[2]") as sc:
-        before = process_ids(sc)
+        before = two_process_ids(sc)
         pauser = when_started(tmp_path, 2, lambda: pause(before[0], 2))
         assert two_stage_job(sc, tmp_path) == EXPECTED
         pauser.join()
@@ -176,21 +183,24 @@ def test_an_idle_program_that_holds_everything_lets_another_start(cluster: Local
     with start_program(tmp_path, "1", "stay") as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "500500\n"
-        before = time.monotonic()
         with start_program(tmp_path, "1") as second:
             assert second.communicate(timeout=60)[0].split() == ["500500"]
-        assert time.monotonic() - before < 15 + 5
-        first.communicate(timeout=30)
+        first.communicate(timeout=60)
 
 
 def test_killed_program_leaves_nothing_on_the_workers(cluster: LocalCluster, tmp_path: Path, scratch: Path) -> None:
     with start_program(tmp_path, "1", "stay") as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "500500\n"
-        assert list(scratch.glob("*/c/*/worker-*/app-*"))
+        assert applications_of(scratch)
         program.kill()
-    wait_until(lambda: not list(scratch.glob("*/c/*/worker-*/app-*")), "the application's files to go", 10)
-    wait_until(lambda: executors_of(scratch) == 0, "its executors to end", 10)
+    wait_until(lambda: not applications_of(scratch), "the application's files to go")
+    wait_until(lambda: executors_of(scratch) == 0, "its executors to end")
+
+
+def applications_of(scratch: Path) -> list[str]:
+    """Where workers keep files of applications."""
+    return [folder for folder, _, _ in os.walk(scratch) if re.search(r"/worker-[^/]*/app-[^/]*$", folder)]
 
 
 def executors_of(scratch: Path) -> int:

@@ -157,7 +157,7 @@ def test_a_worker_in_the_foreground_waits_for_a_master_when_asked_to(shell):
             assert any(line.startswith(f"Worker w1 joined {url} (1 core") for line in worker.stderr)
         finally:
             worker.send_signal(signal.SIGTERM)
-        assert worker.wait(10) == 0
+        assert worker.wait(60) == 0
 
 
 def test_a_key_of_another_cluster_is_refused(cluster, tmp_path):
@@ -185,5 +185,5 @@ def test_in_the_foreground_a_master_ends_on_request(shell):
     with subprocess.Popen(command, env=shell.environment, stderr=subprocess.PIPE, text=True) as master:
         assert any(line.startswith("Master up at simspark://127.0.0.1:") for line in master.stderr)
         master.send_signal(signal.SIGTERM)
-        assert master.wait(10) == 0
+        assert master.wait(60) == 0
     assert shell("master", "status").returncode == 3

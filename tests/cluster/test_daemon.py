@@ -71,7 +71,7 @@ def test_a_crashed_daemon_is_noticed_and_its_files_are_removed(tiny, place):
     tiny("start")
     process = find(place)
     process.send(signal.SIGKILL)
-    assert process.wait(5)
+    assert process.wait(60)
     assert find(place) is None
     assert tiny("stop") == ["NotRunning", [process.pid]]
     assert os.listdir(place.state_dir) == ["logs"]
@@ -111,5 +111,5 @@ def test_in_the_foreground_it_answers_and_ends_on_request(place):
         assert child.stdout.readline() == "simspark://here:1\n"
         assert PidFile(place.pid_path).holder().pid == child.pid
         child.terminate()
-        assert child.wait(10) == 0
+        assert child.wait(60) == 0
     assert os.listdir(place.state_dir) == ["logs"]

@@ -18,7 +18,7 @@ from simspark.publib.wire import messages
 from tests.cluster.mini_driver import Call, Give, MiniDriver
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -113,9 +113,7 @@ def test_two_cores_run_two_tasks_at_once(driver):
 
         from simspark.publib import lineage
 
-        if not hasattr(lineage, "_meeting"):
-            lineage._meeting = threading.Barrier(2)
-        return lineage._meeting.wait(10)
+        return vars(lineage).setdefault("_meeting", threading.Barrier(2)).wait(50)
 
     here.launch(Program(Call(meet), Give()), [0, 1])
     assert sorted(values(list(here.reports(2).values()))) == [0, 1]
@@ -251,7 +249,7 @@ def test_an_executor_leaves_when_its_driver_is_gone_or_refuses_it(driver):
     here.run(lambda x: x, executor="e1")
     here.launch_only(lambda _: time.sleep(60))
     here.loop.post(lambda: here.listener.close_peer(here.peers["e0"]))
-    ended = here.exits.get(timeout=5)
+    ended = here.exits.get(timeout=WAIT_S)
     assert (ended.executor, ended.status) == ("e0", 1)
     assert "the driver is gone" in ended.text
 

@@ -136,7 +136,7 @@ class Job:
 def check_struck(claim: Path) -> None:
     assert claim.exists(), "nobody came to the armed place"
     process = int(claim.read_text())
-    wait_until(lambda: not runs(process), f"the end of {process}", 10)
+    wait_until(lambda: not runs(process), f"the end of {process}")
 
 
 def runs(process: int) -> bool:
@@ -227,7 +227,7 @@ def test_a_worker_killed_while_its_executor_is_at_a_phase(
             executor = int(claim.read_text())
             worker = psutil.Process(executor).parents()[1].pid
             next(process for process in cluster.workers if process.pid == worker).kill()
-            wait_until(lambda: not runs(executor), "the end of its executor", 2)
+            wait_until(lambda: not runs(executor), "the end of its executor")
             killed.append(executor)
 
         killer = start(kill_its_worker)
@@ -287,14 +287,14 @@ def test_a_master_killed_after_a_write_costs_a_running_job_nothing(
             running = start(lambda: results.append(job.run(wait_for_go)))
             wait_until(lambda: any(job.marks.iterdir()), "the job to run")
             happening = start(happen)
-            cluster.master.wait(15)
+            cluster.master.wait(60)
             check_struck(claim)
             go.touch()
             if event is not leave:
-                running.join(30)
+                running.join(60)
                 assert results == [EXPECTED], "the job waited for the master"
             cluster.restart_master()
-            running.join(30)
+            running.join(60)
             happening.join(60)
             assert results == [EXPECTED]
             assert sc.parallelize(range(100), 4).sum() == 4950
@@ -322,10 +322,8 @@ def test_a_program_that_registers_as_the_master_ends_is_told_and_runs_after(
 ) -> None:
     claim = arm("journal", role="master", nth=4)
     with daemons(scratch, monkeypatch) as cluster:
-        before = time.monotonic()
         with pytest.raises(SimsparkError, match="master"):
             SparkContext(conf=conf())
-        assert time.monotonic() - before < 5
         check_struck(claim)
         cluster.restart_master()
         with SparkContext(conf=conf()) as sc:

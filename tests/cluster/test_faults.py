@@ -28,6 +28,12 @@ def process_ids(sc: SparkContext) -> list[int]:
     return sorted(set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect()))
 
 
+def two_process_ids(sc: SparkContext) -> list[int]:
+    """The executors, once both are there."""
+    wait_until(lambda: len(process_ids(sc)) == 2, "two executors")
+    return process_ids(sc)
+
+
 def two_stage_job(sc: SparkContext, started: Path) -> list[tuple[int, int]]:
     """A job of 8 slow maps and 4 reduces; each task leaves a mark when it starts."""
 
@@ -57,7 +63,7 @@ def test_killed_executor_costs_a_retry_and_no_result(sc: SparkContext, tmp_path:
     assert two_stage_job(sc, tmp_path) == EXPECTED
     killer.join()
     assert killed
-    assert not psutil.pid_exists(killed[0])
+    wait_until(lambda: not psutil.pid_exists(killed[0]), "its template to reap it")
     assert victims[0] not in process_ids(sc)
 
 
@@ -128,7 +134,7 @@ from simspark import SparkContext
 if __name__ == "__main__":
     sc = SparkContext(sys.argv[1], "doomed")
     print(sc.parallelize(range(4), 2).sum(), flush=True)
-    sc.parallelize(range(4), 2).map(lambda x: time.sleep(60)).collect()
+    sc.parallelize(range(4), 2).map(lambda x: time.sleep(600)).collect()
 """
 
 
@@ -141,8 +147,8 @@ def test_killed_driver_leaves_nothing(master: str, scratch: Path, tmp_path: Path
         assert driver.stdout.readline() == "6\n"
         assert simspark_processes(scratch)
         driver.kill()
-    wait_until(lambda: not simspark_processes(scratch), "all processes to end", 10)
-    wait_until(lambda: not leftovers(scratch), "all files to be removed", 10)
+    wait_until(lambda: not simspark_processes(scratch), "all processes to end")
+    wait_until(lambda: not leftovers(scratch), "all files to be removed")
 
 
 @pytest.fixture
@@ -157,7 +163,7 @@ def interruptible() -> Iterator[None]:
 def test_interrupt_cancels_the_job_and_keeps_the_context(sc: SparkContext, tmp_path: Path) -> None:
     def slow(number: int) -> int:
         (tmp_path / str(number)).touch()
-        time.sleep(30)
+        time.sleep(600)
         return number
 
     def interrupt() -> None:
@@ -165,10 +171,8 @@ def test_interrupt_cancels_the_job_and_keeps_the_context(sc: SparkContext, tmp_p
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    before = time.monotonic()
     with pytest.raises(KeyboardInterrupt, match="cancelled"):
         sc.parallelize(range(2), 2).map(slow).collect()
-    assert time.monotonic() - before < 20
     assert sc.parallelize(range(10), 2).sum() == 45
 
 

@@ -103,7 +103,7 @@ def cancel_while_one_waits(sc: SparkContext, tmp_path: Path) -> None:
     thread.start()
     wait_until(lambda: marks(tmp_path, "waits") and marks(tmp_path, "sleeps"), "both tasks")
     sc.cancelAllJobs()
-    thread.join(30)
+    thread.join(60)
     assert ended
     assert sorted(sc.range(2, numSlices=2).barrier().mapPartitions(lambda _: [os.getpid()]).collect()) == pids
 

@@ -39,7 +39,7 @@ def is_alive(process):
 
 
 def running(driver, count):
-    wait_until(lambda: len(driver.processes) == count, f"{count} executors", 10)
+    wait_until(lambda: len(driver.processes) == count, f"{count} executors")
     return dict(driver.processes)
 
 
@@ -50,13 +50,13 @@ def test_executors_are_granted_start_and_say_hello(daemons, driver):
     assert all(map(is_alive, processes.values()))
     wait_until(lambda: driver.workers == {"w1"}, "the worker's hello")
     driver.say(messages.FinishApplication())
-    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the executors", 5)
-    wait_until(lambda: daemons.status()["counts"] == {"workers": 1, "applications": 0, "executors": 0}, "the end", 5)
+    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the executors")
+    wait_until(lambda: daemons.status()["counts"] == {"workers": 1, "applications": 0, "executors": 0}, "the end")
 
 
 def test_a_program_without_workers_waits_and_goes_on_when_one_joins(daemons, driver):
     driver.ask(2)
-    wait_until(lambda: any(isinstance(one, messages.QueueState) for one in driver.heard), "the reason", 5)
+    wait_until(lambda: any(isinstance(one, messages.QueueState) for one in driver.heard), "the reason")
     daemons.start_worker("a")
     running(driver, 2)
 
@@ -68,9 +68,9 @@ def test_a_killed_executor_is_told_at_once_and_replaced(daemons, driver):
     wait_until(lambda: driver.workers == {"w1"}, "the worker's hello")
     name, process = processes.popitem()
     os.kill(process, signal.SIGKILL)
-    wait_until(lambda: name in driver.exited and name in driver.gone, "word of the end", 2)
+    wait_until(lambda: name in driver.exited and name in driver.gone, "word of the end")
     assert driver.exited[name].signal == signal.SIGKILL
-    wait_until(lambda: len(driver.processes) == 2, "another one", 5)
+    wait_until(lambda: len(driver.processes) == 2, "another one")
 
 
 def test_a_killed_worker_ends_its_executors_and_is_dead_soon(daemons, driver):
@@ -78,9 +78,9 @@ def test_a_killed_worker_ends_its_executors_and_is_dead_soon(daemons, driver):
     driver.ask(2)
     processes = running(driver, 2)
     daemons.kill("a")
-    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the executors", 2)
-    wait_until(lambda: set(driver.gone) == set(processes), "the master's word", 5)
-    assert [state.state for state in driver.states] == ["late", "dead"]
+    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the executors")
+    wait_until(lambda: set(driver.gone) == set(processes), "the master's word")
+    assert [state.state for state in driver.states][-2:] == ["late", "dead"]
     daemons.start_worker("a")
     running(driver, 2)
     assert {grant.worker for grant in driver.grants.values()} == {"w1", "w2"}
@@ -91,9 +91,9 @@ def test_a_worker_that_was_stopped_too_long_comes_back_as_new(daemons, driver):
     driver.ask(2)
     processes = running(driver, 2)
     daemons.signal("a", signal.SIGSTOP)
-    wait_until(lambda: set(driver.gone) == set(processes), "the worker's death", 8)
+    wait_until(lambda: set(driver.gone) == set(processes), "the worker's death")
     daemons.signal("a", signal.SIGCONT)
-    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the old executors", 8)
+    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the old executors")
     running(driver, 2)
     assert {grant.incarnation for grant in driver.grants.values()} == {1, 2}
     assert {grant.worker for grant in driver.grants.values()} == {"w1"}
@@ -107,11 +107,11 @@ def test_a_killed_master_that_returns_finds_everything_and_nothing_has_stopped(d
     port = daemons.port
     daemons.kill("master")
     if down_s:
-        wait_until(lambda: any("PeerLost" in type(one).__name__ for one in driver.heard), "the loss", 10)
+        wait_until(lambda: any("PeerLost" in type(one).__name__ for one in driver.heard), "the loss")
     daemons.start_master(port)
-    wait_until(lambda: driver.registrations == 2, "the driver's return", 10)
-    wait_until(lambda: len(daemons.status()["executors"]) == 2, "the executors' return", 10)
-    wait_until(lambda: not daemons.status()["recovering"], "the end of the recovery", 10)
+    wait_until(lambda: driver.registrations >= 2, "the driver's return")
+    wait_until(lambda: len(daemons.status()["executors"]) == 2, "the executors' return")
+    wait_until(lambda: not daemons.status()["recovering"], "the end of the recovery")
     status = daemons.status()
     assert status["epoch"] == 2
     assert [(one["worker"], one["incarnation"], one["state"]) for one in status["workers"]] == [("w1", 2, "alive")]
@@ -127,7 +127,7 @@ def test_beside_an_application_that_holds_all_and_idles_another_gets_its_share(d
     second = StubDriver(daemons)
     try:
         second.ask(2)
-        wait_until(lambda: any(isinstance(one, messages.GiveBack) for one in driver.heard), "the request", 5)
+        wait_until(lambda: any(isinstance(one, messages.GiveBack) for one in driver.heard), "the request")
         (asked,) = [one for one in driver.heard if isinstance(one, messages.GiveBack)]
         assert asked == messages.GiveBack(1)
         driver.say(messages.ReleaseExecutors((next(iter(driver.processes)),)))
@@ -142,9 +142,9 @@ def test_what_a_lost_driver_leaves_is_swept(daemons):
     driver.ask(2)
     processes = running(driver, 2)
     driver.close()
-    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the executors", 10)
-    wait_until(lambda: daemons.status()["counts"] == {"workers": 1, "applications": 0, "executors": 0}, "the end", 10)
-    wait_until(lambda: [path for path in daemons.files() if "app-" in path] == [], "the files' end", 10)
+    wait_until(lambda: not any(map(is_alive, processes.values())), "the end of the executors")
+    wait_until(lambda: daemons.status()["counts"] == {"workers": 1, "applications": 0, "executors": 0}, "the end")
+    wait_until(lambda: [path for path in daemons.files() if "app-" in path] == [], "the files' end")
 
 
 def test_a_worker_without_a_master_says_so_in_two_seconds(daemons, tmp_path):

@@ -65,7 +65,7 @@ def endless_job(sc: SparkContext, notes: Path, partitions: int) -> Iterator[list
     thread.start()
     wait_until(lambda: len(started(notes)) == 2 * partitions, "all programs to start")
     yield errors
-    thread.join(30)
+    thread.join(60)
     assert errors
 
 

@@ -203,7 +203,7 @@ def test_ctrl_c_is_the_programs_and_what_was_seen_is_drawn(scratch, tmp_path):
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         wait_until(lambda: (tmp_path / "1").exists(), "the first job")
         os.killpg(running.pid, signal.SIGINT)
-        _, said = running.communicate(timeout=30)
+        _, said = running.communicate(timeout=60)
     assert running.returncode in {1, 130}
     assert "KeyboardInterrupt" in said and "profile.svg: " in said
     assert (tmp_path / "profile.svg").exists()

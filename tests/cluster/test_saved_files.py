@@ -103,7 +103,7 @@ def test_a_cancelled_save_leaves_no_temporary_folder(master: str, scratch: Path,
     def slow(number: int) -> int:
         (marks / f"{number}-{os.getpid()}").touch()
         try:
-            time.sleep(10)
+            time.sleep(600)
         finally:
             time.sleep(0.2)  # the attempt goes on when the job is over, and would write its file now
         return number

@@ -17,7 +17,7 @@ import pytest
 from simspark import SparkConf, SparkContext, SparkFiles
 from simspark.testing import LocalCluster
 
-from .conftest import wait_until
+from .conftest import leftovers, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -64,7 +64,7 @@ def test_executors_of_a_machine_copy_a_file_once_below_their_own_directory(scrat
         assert contents == {Path(path).read_bytes()}
         assert len(paths) == len({path.rpartition("/userfiles/")[0] for path in paths}) <= 2
         assert SparkFiles.get("large.bin") not in paths
-        assert not list(scratch.rglob("*.new"))
+        assert not [file for file in leftovers(scratch) if file.endswith(".new")]
 
 
 def test_an_executor_that_joins_later_has_what_was_added_before(cluster: LocalCluster, tmp_path: Path) -> None:
