@@ -28,7 +28,8 @@ def hot(x):
 
 def main():
     with SparkContext(sys.argv[1]) as sc:
-        print(sc.parallelize([20_000] * 200, 4).map(hot).filter(lambda x: x > 0).count(), os.getpid() > 0, sys.argv[2:])
+        rows = sc.parallelize([40_000] * 200, 2).barrier().mapPartitions(lambda rows: rows)  # at once on two executors
+        print(rows.map(hot).filter(lambda x: x > 0).count(), os.getpid() > 0, sys.argv[2:])
     sys.exit(7)
 
 if __name__ == "__main__":
@@ -155,7 +156,7 @@ def test_the_command_runs_a_program_as_python_does_and_draws_one_picture(command
     svg = ET.parse(tmp_path / "profile.svg")
     names = [group.get("data-name", "") for group in svg.iter("{http://www.w3.org/2000/svg}g")]
     assert "hot (program.py:5)" in names and "main (program.py:11)" in names
-    assert any(name.startswith("stage 0 · ") and " at program.py:13" in name for name in names)
+    assert any(name.startswith("stage 0 · ") and " at program.py:14" in name for name in names)
     assert not any(name.startswith("Runner") for name in names)
 
 
@@ -171,7 +172,7 @@ def test_contexts_of_one_program_are_in_one_picture(command, tmp_path):
     done = command("--out", "p.folded", "twice.py", "local[2]")
     assert done.returncode == 0, done.stderr
     assert "on 4 executors" in done.stderr
-    assert "stages 0, 0 · filter at twice.py:13" in (tmp_path / "p.folded").read_text()
+    assert "stages 0, 0 · filter at twice.py:14" in (tmp_path / "p.folded").read_text()
 
 
 def test_a_program_without_a_context_has_no_profile_and_wrong_words_are_usage_errors(command, tmp_path):
