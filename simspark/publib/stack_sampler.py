@@ -101,13 +101,13 @@ class StackSampler:
         self._watched.pop(threading.get_ident(), None)
 
     def flush(self) -> None:
-        """Send what was seen and not sent yet. Any thread."""
+        """Send what was seen and not sent yet. Any thread: what another one is about to send has left, too, then."""
         with self._lock:
             lines, self._lines, self._places, self._codes = self._lines, {}, {}, []
             seen, self._seen = self._seen, {}
             self._sent = self._clock.now()
-        if seen:
-            self._send(_message(lines, seen))
+            if seen:
+                self._send(_message(lines, seen))
 
     def look(self, now: float) -> None:
         """See where the watched threads are, if that is due."""

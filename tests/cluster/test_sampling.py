@@ -118,6 +118,26 @@ def test_waiting_counts_where_the_task_waits(scratch, tmp_path):
     assert sum(int(samples) for stack, _, samples in driver if ";simspark;" in stack) < in_waits  # it only waited
 
 
+def test_what_was_seen_of_a_job_has_come_when_it_is_over(scratch, tmp_path):
+    out = tmp_path / "p.folded"
+    conf = SparkConf(False).set("spark.simspark.profile.sample", 100).set("spark.simspark.profile.out", out)
+
+    def hot(rows):
+        import gc
+        import time
+
+        from simspark.publib.service import Loop
+
+        (loop,) = [each for each in gc.get_objects() if isinstance(each, Loop)]
+        loop.post(lambda: time.sleep(30))  # what leaves by the loop comes too late
+        return [sum([number % 7 for number in range(4_000_000)]) for _ in rows]
+
+    with SparkContext("local[1]", "soon", conf=conf) as sc:
+        assert sc.range(1, numSlices=1).mapPartitions(hot).count() == 1
+    tasks, in_hot = samples_in(out.read_text(), "hot")
+    assert in_hot > tasks / 2
+
+
 def test_off_it_loads_nothing_anywhere(scratch):
     with SparkContext("local[1]", conf=SparkConf(False)) as sc:
         def loaded(_):

@@ -178,10 +178,14 @@ class Executor:
             from simspark.worker.executor.sampling import sampled
 
             cores, is_idle = self._start.cores, self._queue.empty
-            self._runner = sampled(self._runner, float(rate), cores, self._clock, self._post, is_idle)
+            self._runner = sampled(self._runner, float(rate), cores, self._clock, self._send_samples, is_idle)
 
-    def _post(self, message: messages.TaskSamples) -> None:
-        self._loop.post(lambda: self._dialer.send(message))
+    def _send_samples(self, message: messages.TaskSamples) -> None:
+        """From a task's thread as from the sampler's: ahead of the report that follows, which may leave at once."""
+        if isinstance(self._dialer, UnixDialer):
+            self._dialer.send_at_once(message)
+        else:
+            self._loop.post(lambda: self._dialer.send(message))
 
     def _handle_program(self, message: messages.StageProgram) -> None:
         if message.program:
