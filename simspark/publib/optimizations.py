@@ -20,6 +20,7 @@ NAMES: dict[str, str] = {
     "sums": "A fold by a + b adds in its loop; plainly, it calls the function.",
     "lists": "Groups that are lists grow in their loop; plainly, by a function that appends or extends.",
     "first-values": "Distinct rows are the keys of a dictionary; plainly, a function keeps one of two.",
+    "new-keys": "What is merged is taken many keys at a time while all are new; plainly, each is looked for.",
     "hashes": "Keys of simple types are placed by the builtin hash, many at a time; plainly, by portable_hash each.",
     "combining": "Reductions and groups begin before the shuffle; plainly, all rows travel.",
     "cuts": "A sort by ranges sorts before the shuffle, too, and cuts there; plainly, each row is placed by its key.",

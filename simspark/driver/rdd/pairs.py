@@ -14,7 +14,8 @@ from simspark.driver.user_errors import action
 from simspark.publib.hashing import portable_hash
 from simspark.publib.lineage import row_functions as fn
 from simspark.publib.lineage import steps
-from simspark.publib.lineage.aggregation import Aggregator, as_list, grouping, identity, reducing
+from simspark.publib.lineage.aggregation import Aggregator, grouping, reducing
+from simspark.publib.lineage.folding import as_list, identity
 from simspark.publib.lineage.partitioner import HashPartitioner
 from simspark.publib.lineage.result_functions import CountValues, ReduceValues
 from simspark.publib.lineage.shared import ResultIterable

@@ -12,7 +12,7 @@ from simspark.driver.user_errors import action
 from simspark.publib.hashing import portable_hash
 from simspark.publib.lineage import row_functions as fn
 from simspark.publib.lineage import steps
-from simspark.publib.lineage.aggregation import keep_left
+from simspark.publib.lineage.folding import keep_left
 from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitioner
 from simspark.publib.lineage.result_functions import SAMPLED_PER_PARTITION, Sampled, SampleKeys, range_bounds
 from simspark.publib.lineage.sinks import Count

@@ -15,16 +15,27 @@ everywhere in Spark.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from operator import add
 from typing import Any
 
 from simspark.publib.lineage.budget import Share
+from simspark.publib.lineage.folding import (
+    Absorb,
+    Groups,
+    absorber,
+    append_value,
+    as_list,
+    columns_absorber,
+    extend_list,
+    identity,
+    keep_left,
+)
 from simspark.publib.lineage.spill import (
     SAMPLES,
     BucketRuns,
+    batches_checked,
     estimate_groups,
     estimate_list,
     estimate_lists,
@@ -35,9 +46,7 @@ from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.optimizations import uses
 
-Groups = dict[Any, Any]
-Absorb = Callable[[Groups, Iterable[tuple[Any, Any]]], None]
-
+Batch = tuple[Sequence[Any], Sequence[Any]] | Sequence[Any]
 
 class Aggregator(NamedTuple):
     """How the values of a key become one.
@@ -59,51 +68,52 @@ class Aggregator(NamedTuple):
 
     def combine_values(self, rows: Iterator[tuple[Any, Any]], task: TaskRun) -> Combined:
         """(key, combiner) for (key, value) rows."""
-        return _combine(rows, self.create, self.merge_value, self.merge_combiners, task)
+        steps: Sequence[Step] = ()
+        after_rows = fused_after(task)
+        if self.merge_value is keep_left:
+            after_rows = -1  # C does it
+        if type(rows) is StepRows and after_rows >= 0:
+            rows, steps = rows.split()
+        combiner = _Combiner(steps, self.create, self.merge_value, self.merge_combiners, task)
+        if after_rows >= 0:
+            rows = _with_loop(combiner, rows, after_rows)
+        for window in windows(rows, task.memory_budget_bytes, combiner.held_bytes, combiner.spill):
+            combiner.take(window)
+        return combiner.result()
 
-    def merge_combined(self, rows: Iterator[tuple[Any, Any]], task: TaskRun) -> Combined:
-        """(key, combiner) for rows that are (key, combiner) of several partitions; combiners are taken, not copied."""
-        return _combine(rows, identity, self.merge_combiners, self.merge_combiners, task)
+    def merge_batches(self, batches: Iterator[Batch], task: TaskRun) -> Combined:
+        """(key, combiner) for batches of (key, combiner) of several partitions; combiners are taken, not copied.
+
+        A batch is a list of keys and one of combiners, in a tuple, or a list of rows.
+        """
+        combiner = _Combiner((), identity, self.merge_combiners, self.merge_combiners, task)
+        loop_after = fused_after(task) if combiner.may_need_loop else -1
+        seen = 0
+        for batch in batches_checked(batches, task.memory_budget_bytes, combiner.held_bytes, combiner.spill):
+            if seen >= loop_after >= 0:
+                loop_after = -1
+                combiner.make_loop()
+            combiner.take_batch(batch)
+            seen += rows_in(batch)
+        return combiner.result()
 
 
 class Combined(Iterable[tuple[Any, Any]]):
-    """Every key with its group, in first-seen order, to be read once; ``held`` if all of them are in memory."""
+    """Every key with its group, in first-seen order, to be read once.
 
-    __slots__ = ("_rows", "held")
+    ``held`` if all of them are in memory; ``kinds`` are the types of their keys then.
+    """
 
-    def __init__(self, rows: Iterator[tuple[Any, Any]], held: Groups | None = None) -> None:
+    __slots__ = ("_rows", "held", "kinds")
+
+    def __init__(self, rows: Iterator[tuple[Any, Any]], held: Groups | None = None,
+                 kinds: Collection[type] = ()) -> None:
         self._rows = rows
         self.held = held
+        self.kinds = kinds
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self._rows
-
-
-def identity(value: Any) -> Any:
-    """The value itself."""
-    return value
-
-
-def as_list(value: Any) -> list[Any]:
-    """A new list of one value."""
-    return [value]
-
-
-def append_value(values: list[Any], value: Any) -> list[Any]:
-    """The list with one more value."""
-    values.append(value)
-    return values
-
-
-def keep_left(left: Any, right: Any) -> Any:  # noqa: ARG001 (the right one is what is dropped)
-    """The first of two that are the same: what ``distinct`` does with its rows, which are keys without values."""
-    return left
-
-
-def extend_list(values: list[Any], more: list[Any]) -> list[Any]:
-    """The list with more values."""
-    values.extend(more)
-    return values
 
 
 def reducing(function: Callable[[Any, Any], Any], label: str = "reduceByKey", site: str = "") -> Aggregator:
@@ -116,23 +126,9 @@ def grouping(label: str = "groupByKey", site: str = "") -> Aggregator:
     return Aggregator(as_list, append_value, extend_list, label, site)
 
 
-def is_addition(function: Any) -> bool:
-    """Whether a function does ``a + b`` and nothing else: operator.add, or a function with that very code."""
-    if function is add:
-        return True
-    code = getattr(function, "__code__", None)
-    return (code is not None and function.__defaults__ is None and code.co_argcount == 2
-            and not code.co_kwonlyargcount and code.co_flags == _plus.__code__.co_flags
-            and code.co_code == _plus.__code__.co_code)
-
-
-def _plus(a: Any, b: Any) -> Any:
-    return a + b
-
-
-def fold_nans(groups: Groups, merge_combiners: Callable[[Any, Any], Any]) -> Any:
-    """Make all NaN floats one key, the first, and return it; None if there is none."""
-    if float not in set(map(type, groups)):
+def fold_nans(groups: Groups, merge_combiners: Callable[[Any, Any], Any], kinds: Collection[type]) -> Any:
+    """Make all NaN floats one key, the first, and return it; None if there is none. ``kinds``: of the keys."""
+    if float not in kinds:
         return None
     nans = [key for key in groups if type(key) is float and key != key]  # noqa: PLR0124 - NaN
     for other in nans[1:]:
@@ -159,7 +155,10 @@ class _Combiner:
         self._merge = merge
         self._merge_combiners = merge_combiners
         self._lists = merge in {append_value, extend_list}
-        self._absorb = _absorber(create, merge)
+        self._absorb = absorber(create, merge)
+        self._absorb_columns = columns_absorber(merge)
+        self._kinds: set[type] | None = None
+        self._all_are_new = uses("new-keys")
         self._groups: Groups = defaultdict(list) if merge is append_value else {}
         self._runs = BucketRuns(task, identity, merge_combiners)
         self._homeless = BucketRuns(task, lambda content: content.group if type(content) is _Begun
@@ -185,6 +184,31 @@ class _Combiner:
                 groups[known] = merge(groups[known], value)
             else:
                 pending.append((key, value))
+
+    @property
+    def may_need_loop(self) -> bool:
+        """Whether there is a call for each row that a loop would be without."""
+        return self._absorb_columns is None and self._merge is not keep_left
+
+    def take_batch(self, batch: Batch) -> None:
+        """Fold rows in that come in a batch. While no key is one that was there, C does it."""
+        if type(batch) is not tuple or self._full:
+            self._all_are_new, self._kinds = False, None
+            self.take(rows_of_batch(batch))
+            return
+        keys, values = batch
+        groups, before = self._groups, len(self._groups)
+        if self._all_are_new:
+            deque(map(groups.setdefault, keys, values), maxlen=0)
+            if len(groups) - before < len(keys):
+                self._all_are_new = False
+                self.take(_but_first(islice(groups, before, None), keys, values))
+        elif self._absorb_columns is not None:
+            self._absorb_columns(groups, keys, values)
+        else:
+            self.take(zip(keys, values, strict=True))
+        if len(groups) > before and (self._kinds is not None or not before):
+            self._kinds = set(map(type, keys)).union(self._kinds or ())
 
     def make_loop(self) -> None:
         """From now on, all that happens to a row until it is in its group is one loop, where that does the same."""
@@ -217,7 +241,7 @@ class _Combiner:
                 self._homeless.spill_first(self._groups, _Begun)
                 self._groups.clear()
             return
-        self._nan = fold_nans(self._groups, self._merge_combiners)
+        self._fold_nans()
         if not self._runs and not self._lists and _fixed_size(self._groups):
             self._full = True
             return
@@ -235,24 +259,14 @@ class _Combiner:
             self._homeless.spill(self._pending)
             self._pending.clear()
             return Combined(self._share.until_read(chain(self._groups.items(), self._homeless.merged())))
-        fold_nans(self._groups, self._merge_combiners)
-        return Combined(self._share.until_read(iter(self._groups.items())), self._groups)
+        kinds = self._fold_nans()
+        return Combined(self._share.until_read(iter(self._groups.items())), self._groups, kinds)
 
-
-def _combine(rows: Iterator[tuple[Any, Any]], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
-             merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> Combined:
-    steps: Sequence[Step] = ()
-    after_rows = fused_after(task)
-    if merge is keep_left:
-        after_rows = -1  # C does it
-    if type(rows) is StepRows and after_rows >= 0:
-        rows, steps = rows.split()
-    combiner = _Combiner(steps, create, merge, merge_combiners, task)
-    if after_rows >= 0:
-        rows = _with_loop(combiner, rows, after_rows)
-    for window in windows(rows, task.memory_budget_bytes, combiner.held_bytes, combiner.spill):
-        combiner.take(window)
-    return combiner.result()
+    def _fold_nans(self) -> Collection[type]:
+        """Make all NaN floats one key; the types of the keys."""
+        kinds = set(map(type, self._groups)) if self._kinds is None else self._kinds
+        self._nan = fold_nans(self._groups, self._merge_combiners, kinds)
+        return kinds
 
 
 def _with_loop(combiner: _Combiner, rows: Iterator[Any], after_rows: int) -> Iterator[Any]:
@@ -268,6 +282,26 @@ def _with_loop(combiner: _Combiner, rows: Iterator[Any], after_rows: int) -> Ite
     return chain(islice(noted, after_rows), make_loop(), noted)
 
 
+def rows_of_batch(batch: Any) -> Iterable[Any]:
+    """The rows of a batch."""
+    return zip(*batch, strict=True) if type(batch) is tuple else batch
+
+
+def rows_in(batch: Batch) -> int:
+    """How many rows a batch has."""
+    return len(batch[0] if type(batch) is tuple else batch)
+
+
+def _but_first(new: Iterable[Any], keys: Sequence[Any], values: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Rows of a batch but the first of each new key, which is there."""
+    new = set(new)
+    for row in zip(keys, values, strict=True):
+        if row[0] in new:
+            new.remove(row[0])
+        else:
+            yield row
+
+
 def _fixed_size(groups: Groups) -> bool:
     step = -(-len(groups) // SAMPLES) or 1
     return all(map(_is_fixed, islice(groups.values(), 0, None, step)))
@@ -277,63 +311,3 @@ def _is_fixed(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_fixed, value))
     return isinstance(value, (int, float, complex)) or value is None or hasattr(value, "dtype")
-
-
-def _absorber(create: Callable[[Any], Any], merge: Callable[[Any, Any], Any]) -> Absorb:
-    if merge is append_value and uses("lists"):
-        return _absorb_into_lists
-    if merge is extend_list and uses("lists"):
-        return _absorb_lists
-    if create is identity and merge is keep_left and uses("first-values"):
-        return _absorb_first
-    if create is identity:
-        return _absorb_sums(merge) if is_addition(merge) and uses("sums") else _absorb_reduced(merge)
-    return _absorb_created(create, merge)
-
-
-def _absorb_into_lists(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
-    for key, value in rows:
-        groups[key].append(value)
-
-
-def _absorb_lists(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
-    for key, values in rows:
-        if key in groups:
-            groups[key].extend(values)
-        else:
-            groups[key] = values
-
-
-def _absorb_first(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
-    groups.update(rows)  # keys stay as they were first seen, and values are all None
-
-
-def _absorb_sums(function: Callable[[Any, Any], Any]) -> Absorb:
-    def absorb(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
-        for key, value in rows:
-            if key in groups:
-                try:
-                    groups[key] = groups[key] + value
-                except Exception:
-                    function(groups[key], value)  # raises again, from the user's own line
-                    raise
-            else:
-                groups[key] = value
-
-    return absorb
-
-
-def _absorb_reduced(function: Callable[[Any, Any], Any]) -> Absorb:
-    def absorb(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
-        for key, value in rows:
-            groups[key] = function(groups[key], value) if key in groups else value
-
-    return absorb
-
-
-def _absorb_created(create: Callable[[Any], Any], merge: Callable[[Any, Any], Any]) -> Absorb:
-    def absorb(groups: Groups, rows: Iterable[tuple[Any, Any]]) -> None:
-        for key, value in rows:
-            groups[key] = merge(groups[key], value) if key in groups else create(value)
-
-    return absorb

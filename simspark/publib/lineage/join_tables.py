@@ -17,8 +17,9 @@ from itertools import chain, compress, filterfalse, islice, product, repeat
 from operator import is_not
 from typing import Any
 
-from simspark.publib.lineage.aggregation import extend_list, fold_nans
+from simspark.publib.lineage.aggregation import fold_nans
 from simspark.publib.lineage.budget import Share
+from simspark.publib.lineage.folding import extend_list
 from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, BucketRuns, estimate_groups, estimate_list, estimate_lists
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.optimizations import uses
@@ -158,7 +159,7 @@ class Tables:
             return
         for table in self._tables:
             table.make_lists()
-        nans = [fold_nans(table.groups, extend_list) for table in self._tables]
+        nans = [fold_nans(table.groups, extend_list, {float}) for table in self._tables]
         present = [nan for nan in nans if nan is not None]
         for table, nan in zip(self._tables, nans, strict=True):
             if nan is not None and nan is not present[0]:

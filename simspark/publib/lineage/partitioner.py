@@ -8,7 +8,7 @@ Lineage asks that to know that two RDDs need no shuffle to meet.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from simspark.publib.hashing import DIRECT_TYPES, portable_hash
@@ -37,8 +37,8 @@ class Partitioner:
         """The partition of a key."""
         raise NotImplementedError
 
-    def assign(self, keys: Sequence[Any]) -> list[int]:
-        """The partition of each of many keys."""
+    def assign(self, keys: Sequence[Any], kinds: Collection[type] = ()) -> list[int]:
+        """The partition of each of many keys; ``kinds`` are all types that they may be of, where those are known."""
         return [self(key) for key in keys]
 
     def _identity(self) -> tuple[Any, ...]:
@@ -72,10 +72,10 @@ class HashPartitioner(Partitioner):
         """The partition of a key."""
         return self.func(key) % self.num_partitions
 
-    def assign(self, keys: Sequence[Any]) -> list[int]:
-        """The partition of each of many keys."""
+    def assign(self, keys: Sequence[Any], kinds: Collection[type] = ()) -> list[int]:
+        """The partition of each of many keys; ``kinds`` are all types that they may be of, where those are known."""
         count, func = self.num_partitions, self.func
-        if func is portable_hash and uses("hashes") and DIRECT_TYPES.issuperset(map(type, keys)):
+        if func is portable_hash and uses("hashes") and DIRECT_TYPES.issuperset(kinds or map(type, keys)):
             return [value % count for value in map(hash, keys)]
         return [func(key) % count for key in keys]
 

@@ -6,11 +6,11 @@ order, however the fetches raced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from simspark.publib.lineage.aggregation import Aggregator
+from simspark.publib.lineage.aggregation import Aggregator, rows_of_batch
 from simspark.publib.lineage.join_tables import Columns, Tables, Values, columns_of, in_columns
 from simspark.publib.lineage.shared import result_iterables
 from simspark.publib.lineage.sorting import Ordering
@@ -33,10 +33,13 @@ class ShuffleRead(NamedTuple):
 
     def rows(self, split: int, task: TaskRun) -> Iterator[Any]:
         """The rows of the partition. Raises FetchFailed naming the map output that could not be had."""
-        rows: Iterator[Any] = chain.from_iterable(map(_rows_of_batch, self._batches(split, task)))
-        if self.aggregator is not None:
-            aggregate = self.aggregator.merge_combined if self.combined else self.aggregator.combine_values
-            rows = iter(aggregate(rows, task))
+        batches = self._batches(split, task)
+        if self.aggregator is not None and self.combined:
+            rows = iter(self.aggregator.merge_batches(batches, task))
+        else:
+            rows = chain.from_iterable(map(rows_of_batch, batches))
+            if self.aggregator is not None:
+                rows = iter(self.aggregator.combine_values(rows, task))
         if self.ordering is not None:
             rows = iter(self.ordering.sort(rows, task))
         return rows
@@ -53,10 +56,6 @@ class ShuffleRead(NamedTuple):
         outputs = task.data.map_outputs(self.shuffle)
         refs = [SegmentRef(file, split, self.shuffle, index) for index, file in enumerate(outputs)]
         return task.data.read(refs)
-
-
-def _rows_of_batch(batch: Any) -> Iterable[Any]:
-    return zip(*batch, strict=True) if type(batch) is tuple else batch
 
 
 class CoGroupRead(NamedTuple):

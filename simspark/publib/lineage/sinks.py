@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import count, islice
 from operator import length_hint
 from typing import Any
 
 from simspark.publib.blocks.arrays import in_one
 from simspark.publib.blocks.segments import FRAME_TARGET_BYTES, encode_rows_inline, write_rows
-from simspark.publib.lineage.aggregation import Aggregator, Groups
+from simspark.publib.lineage.aggregation import Aggregator
 from simspark.publib.lineage.budget import Share
+from simspark.publib.lineage.folding import Groups
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
 from simspark.publib.lineage.sorting import Ordering, SortedRows
-from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, estimate_list
+from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, estimate_columns, estimate_list
 from simspark.publib.lineage.steps import Map, StepRows
 from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
 from simspark.publib.named_tuple import NamedTuple
@@ -44,17 +45,17 @@ class ShuffleWrite(NamedTuple):
 
     def run(self, rows: Iterator[Any], task: TaskRun) -> MapDone:
         """Write everything; the sizes are bytes per reduce partition. Raises StorageFault."""
-        held = None
+        combined = None
         if self.aggregator is not None:
             combined = self.aggregator.combine_values(rows, task)
-            rows, held = iter(combined), combined.held
+            rows = iter(combined)
         name = f"shuffle-{self.shuffle}-{task.partition}-{task.task_id}"
         if self.ordering is not None and self.ordering.fits(self.partitioner) and uses("cuts"):
             ordered = self.ordering.sort(rows, task)
             return MapDone(name, _committed(task, name, lambda file: self._write_cut(ordered, file, task)))
         buckets = _Buckets(self.num_partitions, task)
-        if held is not None and self.ordering is None and uses("columns"):
-            buckets.fill_groups(held, self.partitioner)
+        if combined is not None and combined.held is not None and self.ordering is None and uses("columns"):
+            buckets.fill_groups(combined.held, combined.kinds, self.partitioner)
         elif self.num_partitions == 1:
             buckets.fill_single(rows)
         else:
@@ -110,11 +111,13 @@ class _Buckets:
         while batch := list(islice(rows, size)):
             keys = [row[0] for row in batch]
             if self._takes_pairs(batch):
-                self._place(partitioner.assign(keys), keys, [row[1] for row in batch])
-            else:
-                buckets = self._rows
-                for place, row in zip(partitioner.assign(keys), batch, strict=True):
-                    buckets[place].append(row)
+                values = [row[1] for row in batch]
+                self._place(partitioner.assign(keys), keys, values)
+                size = self._settle(len(batch), estimate_columns(keys, values, _BATCH_SAMPLES))
+                continue
+            buckets = self._rows
+            for place, row in zip(partitioner.assign(keys), batch, strict=True):
+                buckets[place].append(row)
             size = self._settle(len(batch), estimate_list(batch, _BATCH_SAMPLES))
 
     def fill_single(self, rows: Iterator[Any]) -> None:
@@ -128,16 +131,14 @@ class _Buckets:
                 self._rows[0] += batch
             size = self._settle(len(batch), estimate_list(batch, _BATCH_SAMPLES))
 
-    def fill_groups(self, groups: Groups, partitioner: Partitioner) -> None:
-        """Place the keys of a dictionary with their values."""
+    def fill_groups(self, groups: Groups, kinds: Collection[type], partitioner: Partitioner) -> None:
+        """Place the keys of a dictionary, which are of these types, with their values."""
         size = FIRST_WINDOW_ROWS
         some_keys, some_values = iter(groups), iter(groups.values())
         while keys := list(islice(some_keys, size)):
             values = list(islice(some_values, size))
-            self._place(partitioner.assign(keys), keys, values)
-            step = -(-len(keys) // _BATCH_SAMPLES)
-            sample = list(zip(keys[::step], values[::step], strict=True))
-            size = self._settle(len(keys), estimate_list(sample) * len(keys) // len(sample))
+            self._place(partitioner.assign(keys, kinds), keys, values)
+            size = self._settle(len(keys), estimate_columns(keys, values, _BATCH_SAMPLES))
 
     def _place(self, places: list[int], keys: list[Any], values: list[Any]) -> None:
         key_lists, value_lists = self._keys, self._rows

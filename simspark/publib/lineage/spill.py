@@ -39,6 +39,9 @@ _ELEMENTS = 16
 _DEPTH = 4
 _UNIT_BYTES = 16  # of memory: nothing takes less, and nothing takes a part of one
 _LIST_BYTES = getsizeof([])
+_ROW_BYTES = 72  # a tuple of two, and a place in a list
+_FLAT = frozenset((int, float, bool, type(None)))
+"""Groups of these types do not grow: a few at the ends tell for all, where a look at some of all reads every key."""
 
 
 def estimate_bytes(value: Any, depth: int = _DEPTH) -> int:
@@ -73,9 +76,19 @@ def estimate_list(rows: list[Any], samples: int = SAMPLES) -> int:
     return getsizeof(rows) + (sum(sample) * len(rows) // len(sample) if sample else 0)
 
 
+def estimate_columns(keys: list[Any], values: list[Any], samples: int = SAMPLES) -> int:
+    """About how much memory rows take that have these keys and values."""
+    step = -(-len(keys) // samples) or 1
+    sample = [*map(estimate_bytes, keys[::step]), *map(estimate_bytes, values[::step])]
+    return (_ROW_BYTES * len(sample) // 2 + sum(sample)) * len(keys) // (len(sample) // 2 or 1)
+
+
 def estimate_groups(groups: dict[Any, Any]) -> int:
     """About how much memory a dictionary of groups takes."""
-    sample = [estimate_bytes(key) + estimate_bytes(groups[key]) for key in _sampled_keys(groups)]
+    sampled = [*islice(groups, SAMPLES // 2), *islice(reversed(groups), SAMPLES // 2)]
+    if len(groups) <= SAMPLES or not _FLAT.issuperset(type(groups[key]) for key in sampled):
+        sampled = _sampled_keys(groups)
+    sample = [estimate_bytes(key) + estimate_bytes(groups[key]) for key in sampled]
     return getsizeof(groups) + (sum(sample) * len(groups) // len(sample) if sample else 0)
 
 
@@ -112,6 +125,27 @@ def windows(rows: Iterator[Any], budget_bytes: int, held: Callable[[int], int],
             seen, window = 0, FIRST_WINDOW_ROWS
         else:
             window = max(FIRST_WINDOW_ROWS, min(2 * seen, (budget_bytes - size) * seen // max(size, 1) + 1))
+
+
+def batches_checked(batches: Iterable[Any], budget_bytes: int, held: Callable[[int], int],
+                    spill: Callable[[], None]) -> Iterator[Any]:
+    """The same for rows that come in batches (lists, or tuples of columns): at the ends of some of them."""
+    seen, due, checked = 0, FIRST_WINDOW_ROWS, True
+    for batch in batches:
+        yield batch
+        seen += len(batch[0] if type(batch) is tuple else batch)
+        checked = seen >= due
+        if not checked:
+            continue
+        size = held(seen)
+        if size > budget_bytes:
+            spill()
+            seen, due = 0, FIRST_WINDOW_ROWS
+        else:
+            room = (budget_bytes - size) * seen // max(size, 1) + 1
+            due = seen + max(FIRST_WINDOW_ROWS, min(2 * seen, room))
+    if not checked and held(seen) > budget_bytes:
+        spill()
 
 
 class Run:

@@ -84,8 +84,8 @@ def test_a_join_of_keys_that_come_once_holds_nothing_for_each_of_them(tmp_path):
 
 def test_groups_that_come_from_a_shuffle_are_taken_and_not_copied(tmp_path):
     first, second = [1], [2]
-    rows = iter([("a", first), ("b", second), ("a", [3])])
-    (_, a), (_, b) = grouping().merge_combined(rows, task_on(FilesPlane(str(tmp_path))))
+    batches = iter([(["a", "b"], [first, second]), (["a"], [[3]])])
+    (_, a), (_, b) = grouping().merge_batches(batches, task_on(FilesPlane(str(tmp_path))))
     assert a is first and b is second and a == [1, 3]
 
 
