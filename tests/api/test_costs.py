@@ -129,4 +129,5 @@ def test_a_line_of_a_file_enters_no_frame(sc, tmp_path):
 
 
 def test_a_row_of_a_list_enters_no_frame_on_its_way(sc):
-    assert frames_a_row(lambda rows: sc.parallelize([str(row) for row in range(rows)], 2).count()) <= 0.01
+    enters = frames_a_row(lambda rows: sc.parallelize([str(row) for row in range(rows)], 2).count())
+    assert enters <= 0.02  # some for each batch of 1,000 rows that is written
