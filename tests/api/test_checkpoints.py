@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,16 @@ def program_bytes(context: Any, rdd: Any) -> int:
     return sum(len(pickled()) for pickled in job.programs.values())
 
 
+@pytest.fixture
+def _new_objects_only() -> Iterator[None]:
+    """gc sees what is made from now on: looking through all objects of the tests takes seconds."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("_new_objects_only")
 @pytest.mark.parametrize("local", [False, True])
 def test_iterations_with_checkpoints_do_not_grow(here: HereContext, tmp_path: Path, local: bool) -> None:
     here.setCheckpointDir(tmp_path)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from simspark import StorageLevel
 from tests.api.conftest import HereContext
 
 from .evaluate import Child, difference, oracle_names, run
+
+AT_ONCE = 2
+"""How many processes do the work: the smallest machine has two cores."""
 
 
 def numbers_of(usual: range) -> range:
@@ -45,8 +51,39 @@ class Here:
 
 
 def compare_real(settings: dict[str, Any], made: list[list[str]]) -> None:
-    """Programs on a context of their own, with these settings."""
+    """Programs on contexts of their own, with these settings."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        parts = pool.map(lambda part: _differences(settings, made[part::AT_ONCE]), range(AT_ONCE))
+        found = [text for part in parts for text in part]
+    assert not found, f"{len(found)} programs differ:\n\n" + "\n\n".join(found[:5])
+
+
+def _differences(settings: dict[str, Any], made: list[list[str]]) -> list[str]:
     with Child("oracle") as oracle, Child("simspark", settings) as engine:
         answers = zip(made, oracle.answers(made), engine.answers(made), strict=True)
-        found = [text for lines, wanted, got in answers if (text := difference(lines, wanted, got))]
-    assert not found, f"{len(found)} programs differ:\n\n" + "\n\n".join(found[:5])
+        return [text for lines, wanted, got in answers if (text := difference(lines, wanted, got))]
+
+
+def found_by_processes(look: Callable[[int], str]) -> str:
+    """What ``look`` finds in forked processes, which it is given the numbers of; an error is found, too."""
+    readers = []
+    for part in range(AT_ONCE):
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            try:
+                found = look(part)
+            except BaseException:
+                found = traceback.format_exc()
+            with os.fdopen(writer, "w") as pipe:
+                pipe.write(found)
+            os._exit(0)
+        os.close(writer)
+        readers.append(os.fdopen(reader))
+    return "\n".join(filter(None, map(_read, readers)))
+
+
+def _read(reader: TextIO) -> str:
+    with reader:
+        text = reader.read()
+    os.wait()
+    return text
