@@ -134,11 +134,12 @@ class Application:
                      settings.merges_profiles)
 
     def _start_cluster(self, master: ClusterMaster | LocalClusterMaster, name: str, nursery: Nursery | None) -> None:
-        from simspark.driver.cluster_backend import ClusterBackend
-
         access, close = self._cluster_access(master, nursery)
         self._close = [close]
-        backend = ClusterBackend(access, self.settings, self.directory, self._clock, self._nonce_secret, name)
+        from simspark.driver.cluster_backend import ClusterBackend
+
+        backend = ClusterBackend(access, self.settings, self.directory, self._clock, self._nonce_secret, name,
+                                 swept=nursery is not None)
         try:
             self.engine = self._make_engine(backend)
             backend.start(self.engine)
@@ -157,16 +158,19 @@ class Application:
 
     def _cluster_access(self, master: ClusterMaster | LocalClusterMaster,
                         nursery: Nursery | None) -> tuple[Any, Callable[[], None]]:
-        from simspark.driver.cluster_backend import ClusterAccess
-        from simspark.publib import config
-        from simspark.publib.wire.keys import client_keys
-
+        cluster = None
         if isinstance(master, LocalClusterMaster):
             from simspark.driver.local_cluster import LocalCluster
 
             cluster = LocalCluster(self.directory.path, master, nursery)
+        from simspark.driver.cluster_backend import ClusterAccess
+        from simspark.publib import config
+        from simspark.publib.wire.keys import client_keys
+
+        if cluster is not None:
             keys = client_keys(cluster.keys_dir, "", "driver")
             return ClusterAccess((cluster.url.removeprefix("simspark://"),), keys), cluster.stop
+        assert isinstance(master, ClusterMaster)
         access = config.load().access()
         keys = client_keys(access.keys_dir, access.token.reveal(), "driver")
         return ClusterAccess(master.addresses, keys), _nothing

@@ -56,18 +56,19 @@ class _Authenticator:
 class ClusterBackend:
     """Executors that a master grants. ``start`` is for the thread that makes the context, the rest for the loop.
 
-    The janitor is a process that removes the driver's directory when this process ends, however it ends.
+    The janitor is a process that removes the driver's directory when this process ends, however it ends; where somebody
+    does that already there is none.
     """
 
     def __init__(self, access: ClusterAccess, settings: DriverSettings, directory: AppDirectory, clock: Clock,
-                 nonce_secret: bytes, name: str) -> None:
+                 nonce_secret: bytes, name: str, *, swept: bool = False) -> None:
         self._access = access
         self._settings = settings
         self._directory = directory
         self._clock = clock
         self._nonce_secret = nonce_secret
         self._name = name
-        self._janitor = TemplateClient(JANITOR)
+        self._janitor = None if swept else TemplateClient(JANITOR)
         self._endpoints: list[Listener | Dialer] = []
         self._context = zmq.Context()
         self._server = new_pair()
@@ -86,7 +87,8 @@ class ClusterBackend:
     def start(self, engine: Engine) -> None:
         """Listen, serve, register; returns when the master has answered. Raises what kept it from that."""
         self._engine = engine
-        self._janitor.start(self._directory.path)
+        if self._janitor is not None:
+            self._janitor.start(self._directory.path)
         host = self._bind_host()
         authenticator = _Authenticator()
         listener = self._listen(host, self._settings.driver_port, authenticator)
@@ -232,7 +234,8 @@ class ClusterBackend:
         for endpoint in self._endpoints:
             endpoint.close()
         self._context.term()
-        self._janitor.close()
+        if self._janitor is not None:
+            self._janitor.close()
 
     # ── large results on other machines ──────────────────────────────────────────────────────────────────────────
 

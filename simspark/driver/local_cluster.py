@@ -11,6 +11,7 @@ import json
 import os
 import signal
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from simspark.driver.master_url import LocalClusterMaster
@@ -21,8 +22,10 @@ from simspark.publib.pid_file import Process, start_time
 
 MAIN = "simspark.cli.child"
 MASTER, WORKER = "master", "worker"
-PIDS_FD = 1
+TOLD_FD, PIDS_FD = 0, 1
 FIRST_FD = 3
+AHEAD = ("simspark.driver.cluster_backend", "simspark.driver.rdd.core", "cloudpickle")
+"""What a driver needs next, and its first job: imported while the daemons start, when it would only wait."""
 STOP_S = 5.0
 LIVENESS = {"master.heartbeat_interval": "500ms", "master.late_after": "2s", "master.check_interval": "1s"}
 
@@ -34,10 +37,11 @@ class Nursery:
         inputs = [os.pipe() for _ in kinds]
         outputs = [os.pipe() for _ in kinds]
         self._pids_fd, pids_fd = os.pipe()
-        descriptors = {PIDS_FD: pids_fd}
+        told_fd, self._tells_fd = os.pipe()
+        descriptors = {TOLD_FD: told_fd, PIDS_FD: pids_fd}
         for number, ((reads, _), (_, writes)) in enumerate(zip(inputs, outputs, strict=True)):
             descriptors.update({FIRST_FD + 2 * number: reads, FIRST_FD + 2 * number + 1: writes})
-        self._process = spawn(MAIN, tuple(kinds), descriptors)
+        self._process = spawn(MAIN, (os.getpid(), *kinds), descriptors)
         for fd in descriptors.values():
             os.close(fd)
         ends = zip(inputs, outputs, strict=True)
@@ -54,15 +58,20 @@ class Nursery:
             raise ClusterError("the processes of the local cluster could not be started")
         return self._started[number]
 
+    def own(self, directory: str) -> None:
+        """Have it remove a directory when it and this process have ended, however that comes."""
+        os.write(self._tells_fd, directory.encode())
+
     def close(self) -> None:
         """End it and its daemons; bounded. Twice is harmless."""
         end(self.daemons)
+        for fd in (self._tells_fd, self._pids_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._tells_fd = self._pids_fd = -1
         if self._process:
             wait_for(self._process, STOP_S)
             self._process = 0
-        if self._pids_fd >= 0:
-            os.close(self._pids_fd)
-            self._pids_fd = -1
 
 
 class Daemon:
@@ -146,9 +155,11 @@ class LocalCluster:
         self._shape = master
         self.url = ""
         self.workers: list[Daemon] = []
-        self.master, *workers = (nursery or nursery_for(master)).daemons
+        nursery = nursery or nursery_for(master)
+        self.master, *workers = nursery.daemons
         self._started = [self.master, *workers]
         try:
+            nursery.own(directory)
             self._start_master()
             self._start_workers(workers)
         except BaseException:
@@ -173,6 +184,8 @@ class LocalCluster:
     def _start_master(self) -> None:
         port = self.url.rpartition(":")[2] or "0"
         self.master.configure({**self._places, **LIVENESS, "master.host": "127.0.0.1", "master.port": port})
+        for module in AHEAD:
+            import_module(module)
         self.url = self._answer(self.master)["url"]
 
     def _start_workers(self, workers: list[Daemon]) -> None:

@@ -101,6 +101,14 @@ def _above_all_open() -> int:
         return os.sysconf("SC_OPEN_MAX")
 
 
+def watched(process: int) -> int:
+    """A descriptor that is readable once the process has ended; -1 where there is no such thing."""
+    try:
+        return os.pidfd_open(process)
+    except (AttributeError, OSError):
+        return -1
+
+
 def wait_for(process: int, seconds: float) -> None:
     """Reap a child in bounded time: it leaves by itself, and is killed when it does not."""
     clock = SystemClock()

@@ -26,6 +26,7 @@ from typing import Any
 
 from simspark.publib.blocks.app_directory import remove_tree
 from simspark.publib.clock import SystemClock
+from simspark.publib.interpreters import watched
 from simspark.publib.kept_memory import forget_to_keep
 from simspark.publib.template_client import (
     ANYWHERE,
@@ -94,7 +95,7 @@ class Template:
         self.told_to_end = False
         self._life_reads, self._life_writes = os.pipe()
         self._wake_reads, self._wake_writes = _wakeup_pipe()
-        self._parent_fd = _watch_process(parent)
+        self._parent_fd = watched(parent)
         self._poll = select.poll()
         for fd in (channel.read_fd, self._wake_reads, self._parent_fd):
             if fd >= 0:
@@ -308,14 +309,6 @@ def _wakeup_pipe() -> tuple[int, int]:
         os.set_blocking(fd, False)
     signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
     return reads, writes
-
-
-def _watch_process(process: int) -> int:
-    """A descriptor that is readable once the process has ended; -1 where there is no such thing."""
-    try:
-        return os.pidfd_open(process)
-    except (AttributeError, OSError):
-        return -1
 
 
 def _drain(fd: int) -> None:
