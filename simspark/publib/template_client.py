@@ -1,10 +1,10 @@
 """Talks to the template process of this machine, from which executors fork.
 
-The template (simspark.worker.template) is a clean interpreter, started by exec, that imports what an
-executor needs while its parent goes on with its own work. Two pipes join them; nothing here blocks. The end
-of the parent's pipe, however it comes, also by kill -9, makes the template kill what it started, remove the
-run directory that it was given, and leave. So whoever holds a ``TemplateClient`` cannot leave executors
-behind.
+The template (simspark.worker.template) is a clean interpreter, started by exec, that imports what an executor needs
+while its parent goes on with its own work; or a fork of a process that has imported just that. Two pipes join them;
+nothing here blocks. The end of the parent's pipe, however it comes, also by kill -9, makes the template kill what it
+started, remove the run directory that it was given, and leave. So whoever holds a ``TemplateClient`` cannot leave
+executors behind.
 
 Not thread-safe: one thread, that of the loop which polls ``fileno()``, calls everything.
 """
