@@ -59,7 +59,8 @@ class Demand:
 
     def review(self) -> None:
         """Say how many executors are wanted: more at once, fewer when it lasts. At the end of a turn."""
-        self._give_back_owed()
+        if self._owed or self._leaving:
+            self._give_back_owed()
         total = self._total()
         if total > self._wanted:
             self._want(total)
@@ -67,9 +68,13 @@ class Demand:
             self._turn.arm(DEMAND, self._turn.now + LESS_AFTER_S)
         if self._turn.now < self._gangs_pause_until:
             self._turn.arm(DEMAND, self._gangs_pause_until)
-        self._watch_short_gangs()
-        self._watch_idle()
-        self._watch_unmet()
+        has_gangs = any([tasks.spec.gang for tasks in self._scheduler.served])
+        if has_gangs or self._short_since >= 0:
+            self._watch_short_gangs()
+        if self._settings.idle_release_s > 0:
+            self._watch_idle()
+        if has_gangs or not len(self._pool):
+            self._watch_unmet()
 
     def _want(self, total: int) -> None:
         if total != self._wanted:
@@ -91,7 +96,7 @@ class Demand:
         each = self._pool.slots_per_executor
         slots = 0
         gangs_pause = self._turn.now < self._gangs_pause_until
-        for tasks in self._scheduler.sets():
+        for tasks in self._scheduler.served:
             if not tasks.paused:
                 wanting = 0 if tasks.spec.gang and gangs_pause else len(tasks.pending)
                 # so many of them fit an executor, and what they leave over is nobody's
@@ -107,6 +112,8 @@ class Demand:
     def look_elsewhere(self) -> None:
         """Ask for executors on other workers when all are on those that are left out. Before slots are offered."""
         excluded = self._pool.excluded()
+        if not excluded and self._alone_since < 0 and not self._pool.is_expecting:
+            return
         alone = bool(excluded) and len(self._pool) > 0 and not self._pool.has_others(excluded)
         expecting = False
         if not alone or self._settings.elsewhere_wait_s <= 0:
@@ -144,8 +151,6 @@ class Demand:
         self._owed = min(count, len(self._pool))
 
     def _give_back_owed(self) -> None:
-        if not self._owed and not self._leaving:
-            return
         lost = sum(1 for name in self._leaving if self._pool.get(name) is None)
         self._owed = max(0, self._owed - lost)
         ranked = sorted(self._pool.all(), key=lambda executor: self._cached.is_holder(executor.name))
@@ -166,9 +171,7 @@ class Demand:
 
     def _watch_idle(self) -> None:
         limit = self._settings.idle_release_s
-        if limit <= 0 or self._turn.is_armed(IDLE):
-            return
-        if not self._pool.loads.roomy:
+        if self._turn.is_armed(IDLE) or not self._pool.loads.roomy:
             return
         idle = [executor.idle_since for executor in self._idle()]
         if idle:
@@ -231,6 +234,7 @@ class Demand:
         self._empty_since = self._turn.now
 
     def _watch_unmet(self) -> None:
+        """Without a gang, and with executors, there is nothing that could not be met."""
         if self._settings.unmet_need_fails_s <= 0 or self._turn.is_armed(UNMET):
             return
         moments = [at for job in self._dag.jobs() if (at := self._fails_at(job)) >= 0]

@@ -251,6 +251,11 @@ class ExecutorPool:
         """Whether the worker is excluded and so gets no tasks now."""
         return worker in self._excluded and not any(e.worker == worker for e in self.usable())
 
+    @property
+    def is_expecting(self) -> bool:
+        """Whether executors on other workers than those excluded are on their way."""
+        return self._expecting
+
     def set_expecting(self, expecting: bool) -> bool:
         """Executors on other workers than those excluded are on their way, or not any more; True for a change."""
         changed = self._expecting != expecting

@@ -51,12 +51,13 @@ class SampleCollector:
             self._profile.executors.add(executor)
             self._profile.add(samples)
 
-    def handle(self, event: Any) -> None:
+    def handle(self, told: list[Any]) -> None:
         """Learn what stages are called."""
-        if isinstance(event, events.JobStarted):
-            with self._lock:
-                for stage, name, site, _ in event.stages:
-                    self._profile.stages[0, stage] = f"{name} at {site}"
+        for event in told:
+            if isinstance(event, events.JobStarted):
+                with self._lock:
+                    for stage, name, site, _ in event.stages:
+                        self._profile.stages[0, stage] = f"{name} at {site}"
 
     def end(self) -> None:
         """Look no more."""

@@ -44,7 +44,7 @@ class Engine:
         self.loop = Loop(clock, self._crashed)
         self.core = core
         self.jobs = JobTable()
-        self.sinks: list[Callable[[Any], None]] = []
+        self.sinks: list[Callable[[list[Any]], None]] = []
         self.take_samples: Callable[[str, messages.TaskSamples], None] = lambda *_: None
         self._clock = clock
         self._backend = backend
@@ -160,8 +160,21 @@ class Engine:
         self._one_at_a_time(event)
 
     def _decide(self, event: Event) -> None:
+        told: list[Any] = []
         for effect in self.core.handle(self._clock.now(), event):
+            if type(effect) is machine.Emit:
+                told.append(effect.event)
+                continue
+            if told and type(effect) is scheduling.JobEnded:  # who waits for the job may ask at once what was told
+                self._tell_sinks(told)
+                told = []
             self._perform(effect)
+        if told:
+            self._tell_sinks(told)
+
+    def _tell_sinks(self, told: list[Any]) -> None:
+        for sink in self.sinks:
+            sink(told)
 
     def expect(self, executor: str, worker: str, host: str) -> None:
         """See ExecutorNews."""
@@ -192,8 +205,7 @@ class Engine:
 
     def printed(self, executor: str, text: str) -> None:
         """See ExecutorNews."""
-        for sink in self.sinks:
-            sink(events.LogLine(executor, -1, "stdout", text))
+        self._tell_sinks([events.LogLine(executor, -1, "stdout", text)])
 
     def add_owner(self, owner: Owner) -> None:
         """Somebody keeps files of the application. Its executors that were here before it are let in."""
@@ -299,10 +311,7 @@ class Engine:
                 self.step(scheduling.CancelJob(job.spec.job, reason))
 
     def _perform(self, effect: Effect) -> None:
-        match effect:  # the most frequent first
-            case machine.Emit(emitted):
-                for sink in self.sinks:
-                    sink(emitted)
+        match effect:
             case scheduling.Launch():
                 job = self.jobs.get(effect.job)
                 addresses = tuple(map(self._address, effect.gang))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from simspark.publib import events
@@ -114,9 +115,9 @@ class StatusStore:
 
     # ── the fold ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def handle(self, event: Any) -> None:
-        """Take an event: whoever asks from now on is told of it."""
-        self._news.append(event)
+    def handle(self, told: Iterable[Any]) -> None:
+        """Take events: whoever asks from now on is told of them."""
+        self._news.extend(told)
         if len(self._news) >= NEWS_LIMIT:
             with self._lock:
                 self._fold()

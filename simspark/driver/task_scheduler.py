@@ -36,14 +36,14 @@ BALANCE = "balance"
 
 
 class TaskScheduler:
-    """The task sets that are under way and what is launched where."""
+    """The task sets that are under way, ``served`` in this order, and what is launched where."""
 
     def __init__(self, settings: SchedulerSettings, turn: Turn, pool: ExecutorPool, cached: CachedBlocks) -> None:
         self._settings = settings
         self._turn = turn
         self._pool = pool
         self._cached = cached
-        self._sets: list[TaskSet] = []
+        self.served: list[TaskSet] = []
         self._next_task = 1
         self._roomy: dict[str, Executor] = {}
         self._offer_all = False
@@ -53,19 +53,19 @@ class TaskScheduler:
 
     def add(self, tasks: TaskSet) -> None:
         """Tasks that may run from now on."""
-        insort(self._sets, tasks, key=lambda known: known.order)
+        insort(self.served, tasks, key=lambda known: known.order)
         self._offer_all = True
 
     def reorder(self) -> None:
         """A set was given to another job."""
-        self._sets.sort(key=lambda tasks: tasks.order)
+        self.served.sort(key=lambda tasks: tasks.order)
 
     def close(self, tasks: TaskSet, reason: str) -> None:
         """Nobody wants anything of these tasks any more."""
         if tasks.closed:
             return
         tasks.closed = True
-        self._sets.remove(tasks)
+        self.served.remove(tasks)
         rest = [running for attempts in tasks.running.values() for running in attempts]
         for running in rest:
             tasks.leave(running)
@@ -74,7 +74,7 @@ class TaskScheduler:
 
     def sets(self) -> list[TaskSet]:
         """All of them, in the order in which they are served."""
-        return list(self._sets)
+        return list(self.served)
 
     @property
     def next_task(self) -> int:
@@ -112,13 +112,14 @@ class TaskScheduler:
         usable = self._pool.usable() if self._offer_all else self._pool.usable_of(self._roomy)
         self._offer_all = False
         self._roomy = {}
-        sets = [tasks for tasks in self._sets if tasks.pending and not tasks.paused]
+        sets = [tasks for tasks in self.served if tasks.pending and not tasks.paused]
         if sets and usable:
             for tasks in sets:
                 self._ask_places(tasks)
             self._launch_on(usable, self._serve_gangs(sets))
             self._send_launches()
-        self._watch_balance()
+        if self._pool.loads.crowded:
+            self._watch_balance()
 
     def _launch_on(self, executors: list[Executor], sets: list[TaskSet]) -> None:
         suspicion = max((self._suspicion(tasks) for tasks in sets), default=0)
@@ -130,7 +131,8 @@ class TaskScheduler:
                 executor for executor in hungry
                 if self._serve(executor, sets) and executor.free_slots
             ]
-        if not suspicion:
+        sets = [tasks for tasks in sets if tasks.pending]
+        if sets and not suspicion:
             for executor in executors:
                 if not executor.suspects:
                     self._fill_window(executor, sets)
@@ -151,7 +153,7 @@ class TaskScheduler:
         pools = {tasks.pool: 0 for tasks in sets}
         if len(pools) < 2:
             return sets
-        for tasks in self._sets:
+        for tasks in self.served:
             if tasks.pool in pools:
                 pools[tasks.pool] += tasks.in_flight
         return sorted(sets, key=lambda tasks: (pools[tasks.pool], tasks.order))
@@ -241,10 +243,9 @@ class TaskScheduler:
 
     def _watch_balance(self) -> None:
         """Have somebody look whether slots idle while tasks wait in the windows of others."""
-        if self._turn.is_armed(BALANCE) or any(tasks.pending for tasks in self._sets):
+        if self._turn.is_armed(BALANCE) or any(tasks.pending for tasks in self.served):
             return
-        loads = self._pool.loads
-        if loads.crowded and any(e.free_slots for e in self._pool.usable_of(loads.roomy)):
+        if any(e.free_slots for e in self._pool.usable_of(self._pool.loads.roomy)):
             self._turn.arm(BALANCE, self._turn.now + BALANCE_AFTER_S)
 
     # ── places, avoidance, suspicion ─────────────────────────────────────────────────────────────────────────────

@@ -80,28 +80,29 @@ class Watchers:
         self._running = 0
         self._started_at = 0.0
         self._follows = False
+        self._show = False
 
-    def handle(self, event: Any) -> None:
-        """Follow one event: now, or soon with others."""
+    def handle(self, told: list[Any]) -> None:
+        """Follow events that came just now: at once, or soon with others."""
         now = self._clock.now()
-        if isinstance(event, events.LogLine):
+        for event in told:
+            self._news.append((now, event))
+            if isinstance(event, events.JobStarted):
+                self._begin_job(now)
+            elif isinstance(event, events.JobEnded):
+                self._running -= 1
+            elif isinstance(event, events.LogLine):
+                self._show = True
+        if self._show or self._follows or len(self._news) >= (NEWS_MOST if self._running else NEWS_ENOUGH):
             self._catch_up()
-            self._progress.wipe()
-            self._prints.write(event)
-            self._keep([(now, event)])
-            return
-        self._news.append((now, event))
-        if isinstance(event, events.JobStarted):
-            self._running += 1
-            self._started_at = now
-            if not self._loop.has_timer(WAITING):
-                self._loop.call_at(WAITING, now + WAITING_AFTER_S, self._say_what_it_waits_for)
-        elif isinstance(event, events.JobEnded):
-            self._running -= 1
-        if self._follows or len(self._news) >= (NEWS_MOST if self._running else NEWS_ENOUGH):
-            self._catch_up()
-        if self._news and not self._loop.has_timer(TICK):
+        elif not self._loop.has_timer(TICK):
             self._loop.call_at(TICK, now + SHOW_AFTER_S, self._tick)
+
+    def _begin_job(self, now: float) -> None:
+        self._running += 1
+        self._started_at = now
+        if not self._loop.has_timer(WAITING):
+            self._loop.call_at(WAITING, now + WAITING_AFTER_S, self._say_what_it_waits_for)
 
     def close(self) -> None:
         """Leave the terminal clean and the log complete. After the loop has ended."""
@@ -116,11 +117,19 @@ class Watchers:
         news, self._news = self._news, []
         if not news:
             return
-        if self._follows or self._running or self._clock.now() - news[0][0] >= SHOW_AFTER_S:
+        if self._show or self._follows or self._running or self._clock.now() - news[0][0] >= SHOW_AFTER_S:
             for at, event in news:
-                self._progress.handle(event, at)
+                self._follow(at, event)
         self._follows = self._running > 0
+        self._show = False
         self._keep(news)
+
+    def _follow(self, at: float, event: Any) -> None:
+        if isinstance(event, events.LogLine):
+            self._progress.wipe()
+            self._prints.write(event)
+        else:
+            self._progress.handle(event, at)
 
     def _keep(self, news: list[tuple[float, Any]]) -> None:
         if self._log is not None:

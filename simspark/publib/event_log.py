@@ -66,8 +66,9 @@ class EventLog:
         self._close()
 
     def _write(self, lines: list[str]) -> None:
-        for line in lines:
-            data = line.encode()
+        together = "".join(lines).encode()
+        fits = self._size + len(together) <= self._file_bytes
+        for data in [together] if fits else [line.encode() for line in lines]:
             if self._size + len(data) > self._file_bytes:
                 self._close()
                 if self._size:

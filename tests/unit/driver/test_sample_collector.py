@@ -43,8 +43,8 @@ def collector(out):
 def test_what_executors_send_is_written_in_the_form_that_the_name_says(name, text, tmp_path):
     collected = collector(tmp_path / name)
     collected.take("app/1", SEEN)
-    collected.handle(events.JobStarted(0, "collect", "a.py:9", "", ((4, "map", "a.py:9", 2),)))
-    collected.handle(events.JobEnded(0, "succeeded", ""))
+    collected.handle([events.JobStarted(0, "collect", "a.py:9", "", ((4, "map", "a.py:9", 2),))])
+    collected.handle([events.JobEnded(0, "succeeded", "")])
     collected.write("app")
     assert text in (tmp_path / name).read_text()
     assert os.listdir(tmp_path) == [name]

@@ -71,15 +71,15 @@ class Followed:
         self.path = str(directory / "app.jsonl")
 
     def start(self, job: int) -> None:
-        self.watchers.handle(events.JobStarted(job, "count", "a.py:1", "", ((job, "map", "a.py:1", 2),)))
-        self.watchers.handle(events.StageStarted(job, job, 0, "map", "a.py:1", 2))
-        self.watchers.handle(events.TasksStarted(job, job, 0, "e", (events.TaskStart(0, 0, 0),)))
+        self.watchers.handle([events.JobStarted(job, "count", "a.py:1", "", ((job, "map", "a.py:1", 2),))])
+        self.watchers.handle([events.StageStarted(job, job, 0, "map", "a.py:1", 2)])
+        self.watchers.handle([events.TasksStarted(job, job, 0, "e", (events.TaskStart(0, 0, 0),))])
 
     def end(self, job: int) -> None:
         end = events.TaskEnd(0, 0, 0, "ok", True, "", {})
-        self.watchers.handle(events.TasksEnded(job, job, 0, "e", (end,)))
-        self.watchers.handle(events.StageEnded(job, job, 0, "succeeded"))
-        self.watchers.handle(events.JobEnded(job, "succeeded", ""))
+        self.watchers.handle([events.TasksEnded(job, job, 0, "e", (end,))])
+        self.watchers.handle([events.StageEnded(job, job, 0, "succeeded")])
+        self.watchers.handle([events.JobEnded(job, "succeeded", "")])
 
     def logged(self) -> list[tuple[float, type]]:
         self.watchers.close()
@@ -167,7 +167,7 @@ def test_a_short_job_that_comes_during_a_long_one_changes_nothing_of_it(followed
 
 def test_a_line_that_a_task_prints_is_shown_at_once_and_logged_after_what_came_before(followed: Followed):
     followed.start(0)
-    followed.watchers.handle(events.LogLine("w/0", -1, "stdout", "here\n"))
+    followed.watchers.handle([events.LogLine("w/0", -1, "stdout", "here\n")])
     assert followed.terminal.getvalue() == "[executor 0] here\n"
     followed.end(0)
     assert [kind for _, kind in followed.logged()][2:5] == [events.TasksStarted, events.LogLine, events.TasksEnded]
