@@ -50,10 +50,9 @@ def pickle_program(program: Any) -> bytes:
 
 
 def _dumps(value: Any) -> bytes:
-    import cloudpickle
+    from simspark.driver.program_pickler import dumps
 
-    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL)
-    return data
+    return dumps(value, PROTOCOL)
 
 
 class _Culprit(NamedTuple):

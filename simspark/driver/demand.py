@@ -68,7 +68,7 @@ class Demand:
             self._turn.arm(DEMAND, self._turn.now + LESS_AFTER_S)
         if self._turn.now < self._gangs_pause_until:
             self._turn.arm(DEMAND, self._gangs_pause_until)
-        has_gangs = any([tasks.spec.gang for tasks in self._scheduler.served])
+        has_gangs = any(tasks.spec.gang for tasks in self._scheduler.served)
         if has_gangs or self._short_since >= 0:
             self._watch_short_gangs()
         if self._settings.idle_release_s > 0:
