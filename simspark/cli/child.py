@@ -172,7 +172,7 @@ def _service(kind: str, template: TemplateClient | None) -> Callable[[config.Set
     if kind == "master":
         from simspark.master.service import run as run_master
 
-        return lambda settings, ready: run_master(settings.master(), ready)
+        return lambda settings, ready: run_master(settings.master(), ready, lasting=False)
     from simspark.worker.service import run as run_worker
 
     return lambda settings, ready: run_worker(settings.worker(), ready, template)

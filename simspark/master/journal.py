@@ -107,13 +107,18 @@ def _damaged(path: str, offset: int) -> StorageFault:
 
 
 class Journal:
-    """The open journal. Of the loop's thread alone; ``append`` blocks for one fsync."""
+    """The open journal. Of the loop's thread alone; ``append`` blocks for one fsync.
 
-    def __init__(self, directory: str, compact_after_bytes: int = COMPACT_AFTER_BYTES) -> None:
+    One that is not ``lasting`` is right after the end of any process, but not of the machine, and there is no fsync.
+    """
+
+    def __init__(self, directory: str, compact_after_bytes: int = COMPACT_AFTER_BYTES, *,
+                 lasting: bool = True) -> None:
         self.path = os.path.join(directory, FILE_NAME)
         self.notice = ""
         self.known = Known()
         self._compact_after_bytes = compact_after_bytes
+        self._lasting = lasting
         self._size_bytes = 0
         self._fd = -1
         try:
@@ -140,7 +145,7 @@ class Journal:
         self._size_bytes = read.whole_bytes
         if not read.whole_bytes:
             self._write(frame(MAGIC))
-            _sync_directory(os.path.dirname(self.path))
+            self._sync_directory()
 
     def start_epoch(self) -> int:
         """Begin the next epoch; returns its number."""
@@ -165,7 +170,7 @@ class Journal:
         view = memoryview(data)
         while view:
             view = view[os.pwrite(self._fd, view, start + len(data) - len(view)) :]
-        os.fsync(self._fd)
+        self._sync(self._fd)
         self._size_bytes = start + len(data)
 
     def _compact(self) -> None:
@@ -177,7 +182,7 @@ class Journal:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with open(fd, "wb", closefd=False) as file:
                 file.write(data)
-            os.fsync(fd)
+            self._sync(fd)
             failpoints.hit("journal")
             os.replace(fresh, self.path)
             failpoints.hit("journal")
@@ -187,21 +192,24 @@ class Journal:
         os.close(self._fd)
         self._fd, self._size_bytes = fd, len(data)
         self._compact_after_bytes = max(self._compact_after_bytes, 4 * len(data))
-        _sync_directory(os.path.dirname(self.path))
+        self._sync_directory()
+
+    def _sync(self, fd: int) -> None:
+        if self._lasting:
+            os.fsync(fd)
+
+    def _sync_directory(self) -> None:
+        fd = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._sync(fd)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Close the file and free its lock. Twice is harmless."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _storage_fault(path: str, error: OSError) -> StorageFault:

@@ -48,11 +48,14 @@ log = logging.getLogger("simspark.master")
 USUAL_LATE_S = 5.0
 
 
-def run(config: MasterConfig, ready: Ready) -> None:
-    """Be the master until TERM. Raises PortTaken, StorageFault, ConfigError or AccessRefused at the start."""
+def run(config: MasterConfig, ready: Ready, *, lasting: bool = True) -> None:
+    """Be the master until TERM. Raises PortTaken, StorageFault, ConfigError or AccessRefused at the start.
+
+    Unless it is ``lasting`` it goes with a parent, and nothing that it keeps waits for the disk.
+    """
     if config.failpoints:
         failpoints.arm(config.failpoints, "master")
-    ring = KeyRing(config.keys_dir).ensure()
+    ring = KeyRing(config.keys_dir, lasting=lasting).ensure()
     context = zmq.Context()
     try:
         loop = Loop(SystemClock())
@@ -60,7 +63,7 @@ def run(config: MasterConfig, ready: Ready) -> None:
         listener = Listener(context, endpoint, local_identity("master"), ring.server(), ring)
         try:
             # After the listener: a master that finds its port taken must not touch the other's journal.
-            journal = Journal(config.state_dir)
+            journal = Journal(config.state_dir, lasting=lasting)
             try:
                 _serve(config, loop, listener, journal, ready)
             finally:

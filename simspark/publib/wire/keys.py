@@ -100,10 +100,14 @@ def client_keys(directory: str, token: str, role: str) -> ClientKeys:
 
 
 class KeyRing:
-    """The keys in one directory. ``role_of`` may be called by any thread."""
+    """The keys in one directory. ``role_of`` may be called by any thread.
 
-    def __init__(self, directory: str) -> None:
+    What is ``lasting`` outlives the machine's end, and is waited for; keys that go with their parent need not.
+    """
+
+    def __init__(self, directory: str, *, lasting: bool = True) -> None:
         self.directory = directory
+        self._lasting = lasting
         self._roles: dict[str, str] = {}
         self._version: tuple[int, int, int] | None = None
 
@@ -199,7 +203,7 @@ class KeyRing:
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())
+                self._sync(file.fileno())
             os.link(temporary, self._path(name))
         except FileExistsError:
             pass
@@ -209,13 +213,17 @@ class KeyRing:
             if os.path.exists(temporary):
                 os.unlink(temporary)
 
+    def _sync(self, fd: int) -> None:
+        if self._lasting:
+            os.fsync(fd)
+
     def _authorise(self, public: str, role: str, name: str) -> None:
         # One short write in append mode: lines of two processes do not mix.
         try:
             handle = os.open(self._path("authorised"), os.O_WRONLY | os.O_APPEND)
             try:
                 os.write(handle, f"{public} {role} {name}\n".encode("ascii", "replace"))
-                os.fsync(handle)
+                self._sync(handle)
             finally:
                 os.close(handle)
         except OSError as error:

@@ -56,6 +56,16 @@ def test_each_start_is_an_epoch(tmp_path):
         journal.close()
 
 
+def test_a_journal_that_goes_with_its_parent_waits_for_no_disk_and_says_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", pytest.fail)
+    journal = Journal(str(tmp_path), compact_after_bytes=200, lasting=False)
+    for record in STORY:
+        journal.append(record)
+    journal.close()
+    monkeypatch.undo()
+    assert reopened(tmp_path).known == ENDING
+
+
 def test_a_record_is_synced_before_append_returns(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size))

@@ -28,6 +28,15 @@ def test_files_are_for_their_owner_alone(ring):
     assert {mode(os.path.join(ring.directory, name)) for name in names} == {0o600}
 
 
+@pytest.mark.parametrize(("lasting", "times"), [(True, 6), (False, 0)])
+def test_keys_that_go_with_their_parent_wait_for_no_disk(tmp_path, monkeypatch, lasting, times):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    made = KeyRing(str(tmp_path / "keys"), lasting=lasting).ensure()
+    assert made.role_of(made.client("driver").public) == "driver"
+    assert len(synced) == times
+
+
 def test_a_second_start_keeps_the_keys(ring):
     before = ring.server(), ring.client("worker")
     again = KeyRing(ring.directory).ensure()
