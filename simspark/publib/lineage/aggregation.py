@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from types import BuiltinFunctionType
 from typing import Any
 
 from simspark.publib.lineage.budget import Share
@@ -33,12 +34,14 @@ from simspark.publib.lineage.folding import (
     keep_left,
 )
 from simspark.publib.lineage.spill import (
+    FIRST_WINDOW_ROWS,
     SAMPLES,
     BucketRuns,
     batches_checked,
     estimate_groups,
     estimate_list,
     estimate_lists,
+    next_window,
     windows,
 )
 from simspark.publib.lineage.steps import Step, StepRows, fused_after, note_end, one_by_one
@@ -74,11 +77,12 @@ class Aggregator(NamedTuple):
             after_rows = -1  # C does it
         if type(rows) is StepRows and after_rows >= 0:
             rows, steps = rows.split()
-        combiner = _Combiner(steps, self.create, self.merge_value, self.merge_combiners, task)
-        if after_rows >= 0:
-            rows = _with_loop(combiner, rows, after_rows)
-        for window in windows(rows, task.memory_budget_bytes, combiner.held_bytes, combiner.spill):
-            combiner.take(window)
+        flat = rows if type(rows) is StepRows and after_rows >= 0 and rows.running is None else None
+        combiner = _Combiner(steps, self.create, self.merge_value, self.merge_combiners, task, flat=flat is not None)
+        if flat is not None:
+            _take_flat(combiner, flat, after_rows)
+        else:
+            combiner.take_all(_with_loop(combiner, rows, after_rows) if after_rows >= 0 else rows)
         return combiner.result()
 
     def merge_batches(self, batches: Iterator[Batch], task: TaskRun) -> Combined:
@@ -146,8 +150,9 @@ class _Combiner:
     """The groups of one task, and what of them was spilled."""
 
     def __init__(self, steps: Sequence[Step], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
-                 merge_combiners: Callable[[Any, Any], Any], task: TaskRun) -> None:
+                 merge_combiners: Callable[[Any, Any], Any], task: TaskRun, *, flat: bool = False) -> None:
         self._steps = steps
+        self._flat = flat
         self._create = create
         self._loop: Absorb | None = None
         self._budget_bytes = task.memory_budget_bytes
@@ -166,6 +171,28 @@ class _Combiner:
         self._pending: list[tuple[Any, Any]] = []
         self._full = False
         self._nan: Any = None
+
+    def take_all(self, rows: Iterator[Any]) -> None:
+        """Fold all of these rows in."""
+        for window in windows(rows, self._budget_bytes, self.held_bytes, self.spill):
+            self.take(window)
+
+    def take_flat(self, before: Sequence[Step], rows: Iterator[Any], ended: list[bool]) -> None:
+        """Fold in what some steps make of these rows, several of one: in one loop with all else, where that can be.
+
+        It ends with the rows or, behind one of them, where groups are not to grow any more.
+        """
+        self.make_loop()
+        loop = None if type(self._loop) is BuiltinFunctionType else self._made_loop((*before, *self._steps))
+        seen, room = 0, FIRST_WINDOW_ROWS
+        while loop is not None and not ended and not self._full:
+            seen += room - loop(self._groups, rows, room)
+            size = self.held_bytes(seen)
+            if size > self._budget_bytes:
+                self.spill()
+                seen, room = 0, FIRST_WINDOW_ROWS
+            else:
+                room = next_window(seen, size, self._budget_bytes)
 
     def take(self, window: Iterable[tuple[Any, Any]]) -> None:
         """Fold some rows in; where there are steps to be done, those that become of them."""
@@ -212,13 +239,15 @@ class _Combiner:
 
     def make_loop(self) -> None:
         """From now on, all that happens to a row until it is in its group is one loop, where that does the same."""
+        self._loop = self._loop or self._made_loop(self._steps)
+
+    def _made_loop(self, steps: Sequence[Step]) -> Any:
         from simspark.publib.lineage.fusion import grouping_loop, listing_loop
 
         if not self._lists:
             create = None if self._create is identity else self._create
-            self._loop = grouping_loop(self._steps, create, self._merge)
-        elif self._merge is append_value:
-            self._loop = listing_loop(self._steps)
+            return grouping_loop(steps, create, self._merge)
+        return listing_loop(steps) if self._merge is append_value else None
 
     def held_bytes(self, seen: int) -> int:
         """What counts against the budget: the groups, or rows without a place four times and the groups half."""
@@ -228,7 +257,7 @@ class _Combiner:
             return max(4 * estimate_list(self._pending) + others, groups // 2)
         if not self._lists:
             return self._share.count(estimate_groups(self._groups))
-        each_is_one = self._merge is append_value and not self._steps
+        each_is_one = self._merge is append_value and not self._steps and not self._flat
         count = seen if each_is_one else sum(map(len, self._groups.values()))
         return self._share.count(estimate_lists(self._groups, count))
 
@@ -269,14 +298,40 @@ class _Combiner:
         return kinds
 
 
-def _with_loop(combiner: _Combiner, rows: Iterator[Any], after_rows: int) -> Iterator[Any]:
-    """The same rows; if there are more than so many, the combiner makes its loop then."""
+def _take_flat(combiner: _Combiner, rows: StepRows, after_rows: int) -> None:
+    """Fold in rows of which several come from one: of the first it is seen where they come from."""
+    from simspark.publib.lineage.fusion import in_loops
+
+    ended: list[bool] = []
+    noted = chain(rows.rows, note_end(ended))
+    looped: list[bool] = []
+    first = one_by_one(rows.steps, _first(noted, after_rows, looped))
+    combiner.take_all(_with_loop(combiner, first, after_rows, looped))
+    if not ended:
+        combiner.take_flat(rows.steps, noted, ended)
+    if not ended:
+        combiner.take_all(in_loops(rows.steps, noted, 0))
+
+
+def _first(rows: Iterator[Any], limit: int, enough: list[bool]) -> Iterator[Any]:
+    """At most so many rows, and none after it is noted that these are enough."""
+    for row in islice(rows, limit):
+        yield row
+        if enough:
+            return
+
+
+def _with_loop(combiner: _Combiner, rows: Iterator[Any], after_rows: int,
+               looped: list[bool] | None = None) -> Iterator[Any]:
+    """The same rows; if there are more than so many, the combiner makes its loop then, and that is noted."""
     ended: list[bool] = []
     noted = chain(rows, note_end(ended))
 
     def make_loop() -> Iterator[Any]:
         if not ended:
             combiner.make_loop()
+            if looped is not None:
+                looped.append(True)
         yield from ()
 
     return chain(islice(noted, after_rows), make_loop(), noted)

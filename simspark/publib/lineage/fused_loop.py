@@ -20,7 +20,7 @@ from types import CodeType
 from typing import Any
 
 from simspark.publib.lineage.line_table import Position, encode_positions
-from simspark.publib.lineage.loop_block import Arguments, LoopBlock, Part, Plan, read_code
+from simspark.publib.lineage.loop_block import Arguments, Part, Plan, read_code
 from simspark.publib.lineage.loop_nodes import (
     NEST_LINES,
     NO_INSTRUCTION,
@@ -32,8 +32,8 @@ from simspark.publib.lineage.loop_nodes import (
     moved,
     named,
     pair_of,
-    takes_only_items,
 )
+from simspark.publib.lineage.nested_loops import ROOM, NestedLoops
 from simspark.publib.lineage.statement_reader import inner_codes
 from simspark.publib.lineage.steps import LOOP
 from simspark.publib.named_tuple import NamedTuple
@@ -64,7 +64,7 @@ def loop_for(plan: Plan) -> Loop | None:
         return None
 
 
-class _Builder(LoopBlock):
+class _Builder(NestedLoops):
     """Steps and consumers on a block, and the loop that is made of it."""
 
     def loop(self) -> Loop | None:
@@ -79,20 +79,6 @@ class _Builder(LoopBlock):
         return self._compiled()
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _argument(self, number: int, part: Part) -> ast.expr:
-        """The row for a function: the pair itself, not made, if the function only takes its items."""
-        value = self._value
-        pair = isinstance(value, ast.Tuple) and len(value.elts) == PAIR
-        if pair and (part.item in {0, 1} or self._only_items(part)):
-            halves = self._halves()
-            if halves is not None:
-                return pair_of(*halves)
-        return self._settle()
-
-    def _only_items(self, part: Part) -> bool:
-        expression = self._readable(part, 1)
-        return expression is not None and takes_only_items(expression)
 
     def _add_map(self, number: int, part: Part) -> None:
         self._value = self._applied(number, part, self._argument(number, part))
@@ -223,8 +209,12 @@ class _Builder(LoopBlock):
         return name if code is None else code.co_freevars[index]
 
     def _code(self) -> CodeType:
-        returns = {"reduced": "row held"}.get(self._plan.consumer)
+        returns = "row held" if self._plan.consumer == "reduced" else ROOM if self.has_room else ""
         given = {"rows": ["rows"], "reduced": ["rows", "row held"]}.get(self._plan.consumer, ["groups", "rows"])
+        if self.has_room:
+            given.append(ROOM)
+            no_more = ast.Compare(named(ROOM), [ast.Lt()], [ast.Constant(0, **OWN)], **OWN)
+            self._body.append(ast.If(no_more, [ast.Break(**OWN)], [], **OWN))
         for name in ("mend", "StopIteration", "BaseException"):
             self._free[f"own {name}"] = (0, name, 0)
         loop = ast.For(named("row 0", store=True), named("rows"), self._body, [], **OWN)

@@ -5,14 +5,15 @@ is seen is the same: row by row through all steps, lazily, the same errors, and 
 on. An error that a function raises in the loop gets the frame that the function would have had: the traceback, the
 step that failed and the element are found as ever. Where somebody watches calls (a profiler, a debugger) they are made.
 
-A loop has the steps up to one that makes several rows of one; the next begins with its elements. A partition's first
-rows go through the steps one by one; only what is long enough to pay for it gets loops.
+A loop has the steps up to one that makes several rows of one; the next begins with its elements. Only where rows are
+folded into groups one loop may be inside the other (see nested_loops). A partition's first rows go through the steps
+one by one; only what is long enough to pay for it gets loops.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import chain, islice
 from operator import add, itemgetter, length_hint
@@ -20,6 +21,7 @@ from types import CellType, CodeType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from simspark.publib.lineage.steps import (
+    FLAT,
     LOOP,
     Filter,
     FlatMap,
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     from simspark.publib.lineage.loop_block import Part
 
 MAX_STEPS = 24
-_KINDS: dict[type, str] = {Map: "map", Filter: "filter", KeyBy: "key_by", MapValues: "map_values"}
+_KINDS: dict[type, str] = {Map: "map", Filter: "filter", KeyBy: "key_by", MapValues: "map_values",
+                           FlatMap: "flat_map", FlatMapValues: "flat_map_values"}
+_BUILTINS: dict[str, Any] = {each.__name__: each for each in (list, tuple, type, len, StopIteration, BaseException)}
 _KNOWN_LENGTH: tuple[type, ...] = (type(iter([])), type(iter(range(0))), type(iter(())))
 _NOTHING = object()
 
@@ -132,15 +136,17 @@ def reducing_loop(steps: Sequence[Step], function: Any) -> Callable[[Iterator[An
     return _bound(steps, "reduced", (function,))
 
 
-def grouping_loop(steps: Sequence[Step], create: Any, merge: Any) -> Callable[[Any, Iterable[Any]], None] | None:
+def grouping_loop(steps: Sequence[Step], create: Any, merge: Any) -> Callable[..., Any] | None:
     """A function that adds to a dictionary the (key, value) rows that come of its rows.
 
-    A key's first value goes through ``create``, which is None where the value itself is what is kept.
+    A key's first value goes through ``create``, which is None where the value itself is what is kept. Where steps make
+    several rows of one it takes, as its third argument, for how many of those there is room. It ends behind the row
+    that goes beyond that, and gives what is left.
     """
     return _bound(steps, "groups", (create, merge))
 
 
-def listing_loop(steps: Sequence[Step]) -> Callable[[Any, Iterable[Any]], None] | None:
+def listing_loop(steps: Sequence[Step]) -> Callable[..., Any] | None:
     """The same for a dictionary that makes lists."""
     return _bound(steps, "lists")
 
@@ -189,7 +195,7 @@ def _part(kind: str, function: Any, main: FunctionType) -> Part:
 def _function(loop: Loop, steps: Sequence[Step], functions: Sequence[Any],
               main: FunctionType) -> Callable[..., Any] | None:
     mend = partial(_mend, loop, steps, functions)
-    own = {"mend": mend, "nothing": _NOTHING, "StopIteration": StopIteration, "BaseException": BaseException}
+    own = {"mend": mend, "nothing": _NOTHING, **_BUILTINS}
     cells = []
     for number, what, index in loop.needs:
         function: Any = functions[number] if number < len(functions) else None
@@ -282,10 +288,10 @@ def _instead(steps: Sequence[Step], number: int, error: StopIteration) -> BaseEx
 
 
 def _row_wise_run(steps: Sequence[Step], number: int) -> Sequence[Step]:
-    """The run of row-wise steps that a step is in."""
+    """The run of row-wise steps that a step is in; one that makes several rows of one is the last of its run."""
     first, last = number, number + 1
-    while first and steps[first - 1].row_wise:
+    while first and steps[first - 1].row_wise and not isinstance(steps[first - 1], FLAT):
         first -= 1
-    while last < len(steps) and steps[last].row_wise:
+    while last < len(steps) and steps[last].row_wise and not isinstance(steps[last - 1], FLAT):
         last += 1
     return steps[first:last]

@@ -23,6 +23,7 @@ from simspark.publib.lineage.loop_nodes import (
     picked,
     recipe,
     scope_of,
+    takes_only_items,
 )
 from simspark.publib.named_tuple import NamedTuple
 
@@ -104,19 +105,31 @@ class LoopBlock:
         row = self._settle()
         return self._keep(item_of(row, 0, number)), self._keep(item_of(row, 1, number))
 
+    def _argument(self, number: int, part: Part) -> ast.expr:
+        """The row for a function: the pair itself, not made, if the function only takes its items."""
+        if is_pair(self._value) and (part.item in {0, 1} or self._only_items(part)):
+            halves = self._halves()
+            if halves is not None:
+                return pair_of(*halves)
+        return self._settle()
+
+    def _only_items(self, part: Part) -> bool:
+        expression = self.readable(part, 1)
+        return expression is not None and takes_only_items(expression)
+
     def _applied(self, number: int, part: Part, *given: ast.expr) -> ast.expr:
         """What a function gives for these values, each a name or a constant or a pair of such."""
         if part.adds:
             return ast.BinOp(given[0], ast.Add(), given[1], **OWN)
         if part.item != CALL_ONLY:
             return picked(self._variable(given[0]), part.item, number)
-        expression = self._readable(part, len(given))
+        expression = self.readable(part, len(given))
         if expression is None:
             made = [self._keep(each) for each in given]
             return for_function(number, ast.Call(self.cell(number, "function", 0), made, [], **OWN))
         self._built_in.append(number)
         variables = [self._variable(each) for each in given]
-        return _Inlined(self, number, part, expression, variables).result()
+        return Inlined(self, number, part, expression, variables).result()
 
     def _variable(self, value: ast.expr) -> ast.expr:
         """A variable for each constant: the compiler would warn of some that are asked for an item or called."""
@@ -128,7 +141,8 @@ class LoopBlock:
         self._block.append(ast.Assign([named(name, store=True)], value, **OWN))
         return named(name)
 
-    def _readable(self, part: Part, given: int) -> Expression | None:
+    def readable(self, part: Part, given: int) -> Expression | None:
+        """What a function does with so many arguments, if it may be built in."""
         code = part.code
         if code is None or code.co_argcount < given or code.co_argcount > given + part.defaults:
             return None
@@ -142,6 +156,8 @@ class LoopBlock:
 
     def _file(self) -> str:
         return next(part.file for part in (*self._plan.parts, *self._plan.ends) if part.at_home)
+
+    # ── from outside ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def append(self, statement: ast.stmt) -> None:
         """One more statement."""
@@ -171,7 +187,7 @@ class LoopBlock:
         return made if place is None else moved(made, place)
 
 
-class _Inlined:
+class Inlined:
     """A function on its way into a block: its statements are appended, with names of the loop's for its own."""
 
     def __init__(self, block: LoopBlock, number: int, part: Part, expression: Expression,
@@ -188,17 +204,31 @@ class _Inlined:
         self._made: list[str] = []
         self._note_arguments(0)
 
-    def result(self) -> ast.expr:
-        """What the function returns. What it assigned to its names is let go, as when it returned."""
+    def enter(self) -> None:
+        """Do what the function does before it returns."""
         for statement in self._expression.statements:
             for each in self._stated(copied(statement)):
                 self._block.append(self._inliner.placed(each))
-        value: ast.expr = self._inliner.visit(copied(self._expression.body))
+
+    def result(self) -> ast.expr:
+        """What the function returns. What it assigned to its names is let go, as when it returned."""
+        self.enter()
+        value = self.visit(self._expression.body)
         if self._made:
             value = self._block.kept(value)
-            held = {name.id for name in names_in(value)}
-            self._block.forget([name for name in self._made if name not in held])
+            self.forget_but(value)
         return value
+
+    def visit(self, tree: ast.expr) -> ast.expr:
+        """The function's expression with what names are in the loop."""
+        made: ast.expr = self._inliner.visit(copied(tree))
+        return made
+
+    def forget_but(self, *values: ast.expr) -> list[str]:
+        """Let go what the function assigned to its names but what these values have, whose names are given."""
+        held = {name.id for value in values for name in names_in(value)}
+        self._block.forget([name for name in self._made if name not in held])
+        return [name for name in self._made if name in held]
 
     def _stated(self, statement: Any) -> list[ast.stmt]:
         of_name = isinstance(statement.value, ast.Name)

@@ -20,7 +20,7 @@ OWN: dict[str, Any] = {"lineno": OWN_LINE, "end_lineno": OWN_LINE, "col_offset":
 N = TypeVar("N", bound=ast.AST)
 
 
-def named(name: str, *, store: bool = False) -> ast.expr:
+def named(name: str, *, store: bool = False) -> ast.Name:
     """A variable of the loop's."""
     return ast.Name(name, ast.Store() if store else ast.Load(), **OWN)
 

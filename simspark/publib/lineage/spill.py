@@ -124,7 +124,12 @@ def windows(rows: Iterator[Any], budget_bytes: int, held: Callable[[int], int],
             spill()
             seen, window = 0, FIRST_WINDOW_ROWS
         else:
-            window = max(FIRST_WINDOW_ROWS, min(2 * seen, (budget_bytes - size) * seen // max(size, 1) + 1))
+            window = next_window(seen, size, budget_bytes)
+
+
+def next_window(seen: int, size: int, budget_bytes: int) -> int:
+    """How many rows may come until memory is looked at again, if so many took so much of the budget."""
+    return max(FIRST_WINDOW_ROWS, min(2 * seen, (budget_bytes - size) * seen // max(size, 1) + 1))
 
 
 def batches_checked(batches: Iterable[Any], budget_bytes: int, held: Callable[[int], int],

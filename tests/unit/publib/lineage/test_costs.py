@@ -24,7 +24,17 @@ from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitione
 from simspark.publib.lineage.shuffle_read import JoinRead, ShuffleRead
 from simspark.publib.lineage.sinks import Reduce, ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering
-from simspark.publib.lineage.steps import AFTER_ROWS, LOOP, Filter, FlatMap, KeyBy, Map, MapValues, apply_steps
+from simspark.publib.lineage.steps import (
+    AFTER_ROWS,
+    LOOP,
+    Filter,
+    FlatMap,
+    FlatMapValues,
+    KeyBy,
+    Map,
+    MapValues,
+    apply_steps,
+)
 from simspark.publib.lineage.task import FileRef
 from tests.unit.publib.planes import FilesPlane, task_on
 
@@ -164,6 +174,36 @@ def test_a_row_enters_no_frame_in_a_chain_of_small_functions(tmp_path, monkeypat
     def frames(rows):
         task = task_on(FilesPlane(str(tmp_path)))
         return frames_entered(lambda: consume(apply_steps(steps, iter(range(rows)), 0, task), task))
+
+    for module in ("steps", "fusion", "aggregation"):  # as if nobody counted
+        monkeypatch.setattr(f"simspark.publib.lineage.{module}.fused_after", lambda task: 0)
+    frames(1)  # the loop is made
+    assert frames(ROWS) < ROWS // 10
+
+
+def spread(row):
+    """What PageRank does with each of its rows."""
+    _, (targets, rank) = row
+    share = rank / len(targets)
+    return [(target, share) for target in targets]
+
+
+FLAT_CHAINS = {
+    "values": [FlatMap(spread)],
+    "values that are summed": [FlatMap(spread), MapValues(lambda share: share * 2), Filter(lambda kv: kv[0] > 5)],
+    "displays": [FlatMap(lambda row: [(row[0], 1), (-row[0], 2)]), Map(lambda kv: (kv[1], kv[0]))],
+    "values of pairs": [FlatMapValues(lambda row: [row[1], row[1]])],
+}
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="what is traced is called")
+@pytest.mark.parametrize("steps", FLAT_CHAINS.values(), ids=FLAT_CHAINS)
+@pytest.mark.parametrize("by", [reducing(operator.add), reducing(lambda a, b: a + b), grouping()])
+def test_rows_of_which_each_makes_several_enter_no_frame_in_a_loop_that_folds_them(tmp_path, monkeypatch, steps, by):
+    def frames(rows):
+        task = task_on(FilesPlane(str(tmp_path)))
+        given = [(number % 7, ([number, number + 1], 0.5)) for number in range(rows)]
+        return frames_entered(lambda: by.combine_values(apply_steps(steps, iter(given), 0, task), task))
 
     for module in ("steps", "fusion", "aggregation"):  # as if nobody counted
         monkeypatch.setattr(f"simspark.publib.lineage.{module}.fused_after", lambda task: 0)

@@ -37,25 +37,30 @@ def assert_same(steps: list[Step], data: Any) -> None:
 
 
 STATEMENTS = """
-y = x; return y | y = x + 1; return y * y | y = [x]; y += [1]; return y | x = x + 1; x = x * 2; return 10 // (x - 6)
-a, b = x; return b, a | a, (b, c) = x; return a + b * c | (a, b), c = x; return c | a, b = x, 3; a, b = b, a; return a
-a, b, c = x, 1, 2; return c, a, b | a, *b = x; return b, a | *a, b = x; return a | a = x; a += x; return a
+y = x; return y | y = x + 1; return y * y | y = [x]; y += [1]; return y
+x = x + 1; x = x * 2; return 10 // (x - 6) | a, b = x; return b, a | a, (b, c) = x; return a + b * c
+(a, b), c = x; return c | a, b = x, 3; a, b = b, a; return a | a, b, c = x, 1, 2; return c, a, b
+a, *b = x; return b, a | *a, b = x; return a | a = x; a += x; return a
 y = x; y -= 1; z = y; y //= z - 4; return z, y | len(x); return x | y = 1 if x else THREE; return y < x <= 9
 y = x and THREE; z = not y; return f'{y}{z!r}' | k, v = x; k = v; return k + 1 | x, y = x; return y, x
 y = x.append; y(3); return x | y = max(x, key=len); return y | y = 7; return y | y = None; return x is y
 y = [z for z in x]; return y | y = [z + 1 for z in x if z if z != 3]; return y, x
-n = len(x); return [n // z for z in x]
-y, z = x; return [(w, z) for w in y] | return [y for y, z in x] | x = [x]; return [[y, x] for y in x]
-return [THREE for _ in x] | y = x; return [y for x in y if x is not None if not x if x is None]
-return [(y, THREE) for y in x if y and x]
+n = len(x); return [n // z for z in x] | y, z = x; return [(w, z) for w in y] | return [y for y, z in x]
+x = [x]; return [[y, x] for y in x] | return [THREE for _ in x]
+y = x; return [y for x in y if x is not None if not x if x is None] | return [(y, THREE) for y in x if y and x]
 """.replace("\n", " | ").strip(" |").split(" | ")  # fmt: skip
 
 
-def function(source: str) -> Callable[[Any], Any]:
-    """A function of these statements. All its names have values: else CPython errs in the place of the error."""
+def function(source: str, names: dict[str, Any] | None = None) -> Callable[[Any], Any]:
+    """A function of these statements, in a module with these names.
+
+    All its own names have values: where one has none CPython may err about the place of the error.
+    """
     scope: dict[str, Any] = {}
     body = "\n".join(f"    {statement.strip()}" for statement in source.split("; "))
-    exec(compile(f"def made(x, y=THREE, z=(1, 2)):\n    'It is made.'\n{body}\n", __file__, "exec"), globals(), scope)
+    names = globals() if names is None else names
+    source = f"def made(x, y=THREE, z=(1, 2)):\n    'It is made.'\n{body}\n"
+    exec(compile(source, names["__file__"], "exec"), names, scope)
     return scope["made"]  # type: ignore[no-any-return]
 
 
