@@ -307,9 +307,9 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
 
         return partial(profiled_program, collector, self)
 
-    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
+    def put_data(self, name: str, rows: list[Any], cuts: Sequence[tuple[int, int]]) -> None:
         """See driver.engine."""
-        self._running().files.put_data(name, slices)
+        self._running().files.put_data(name, rows, cuts)
 
     def put_broadcast(self, broadcast_id: int, value: Any) -> int:
         """See driver.engine."""

@@ -112,8 +112,8 @@ class Engine(Protocol):
         """An activity is over. Twice is harmless."""
         ...
 
-    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
-        """Write a data file of the driver: segment i holds the rows of slice i."""
+    def put_data(self, name: str, rows: list[Any], cuts: Sequence[tuple[int, int]]) -> None:
+        """Write a data file of the driver: segment i holds the rows from where cut i starts to where it stops."""
         ...
 
     def put_broadcast(self, broadcast_id: int, value: Any) -> int:

@@ -35,12 +35,12 @@ class DriverFiles:
     def __init__(self, directory: AppDirectory) -> None:
         self.directory = directory
 
-    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
-        """A segment file with one segment for each slice."""
+    def put_data(self, name: str, rows: list[Any], cuts: Sequence[tuple[int, int]]) -> None:
+        """A segment file with one segment for each cut: where it starts in the rows and stops."""
         writer = SegmentWriter(self.directory.file(name))
         try:
-            for index, rows in enumerate(slices):
-                write_rows(writer, index, rows, BATCH_ROWS)
+            for index, cut in enumerate(cuts):
+                write_rows(writer, index, rows, BATCH_ROWS, cut)
             writer.commit()
         except BaseException:
             writer.abort()

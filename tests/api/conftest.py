@@ -159,10 +159,10 @@ class HereContext(FileSources, HadoopSources, JobControl, Shipping):
     def next_id(self, kind: str) -> int:
         return next(self._ids[kind])
 
-    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
+    def put_data(self, name: str, rows: list[Any], cuts: Sequence[tuple[int, int]]) -> None:
         file = self.files.create(name)
-        for index, rows in enumerate(slices):
-            file.append(index, list(rows))
+        for index, (start, stop) in enumerate(cuts):
+            file.append(index, list(rows[start:stop]))
         file.commit()
 
     def put_broadcast(self, broadcast_id: int, value: Any) -> int:

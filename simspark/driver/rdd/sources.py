@@ -72,7 +72,7 @@ class Sources:
         """See driver.engine."""
 
     @abstractmethod
-    def put_data(self, name: str, slices: Sequence[Sequence[Any]]) -> None:
+    def put_data(self, name: str, rows: list[Any], cuts: Sequence[tuple[int, int]]) -> None:
         """See driver.engine."""
 
     @abstractmethod
@@ -124,11 +124,11 @@ class Sources:
             raise ValueError("Number of slices must be positive.")
         if isinstance(c, builtins.range):
             return cast("RDD[T]", self._numbers(c, count, "parallelize"))
-        rows: Sequence[T] = c if isinstance(c, (list, tuple)) else list(c)
+        rows = c if type(c) is list else list(c)
         cuts = slice_bounds(len(rows), count, self.largest_batch)
-        return self._slices([rows[start:stop] for start, stop in cuts], "parallelize")
+        return self._slices(rows, cuts, "parallelize")
 
-    def _slices(self, slices: Sequence[Sequence[T]], operation: str) -> RDD[T]:
+    def _slices(self, rows: list[T], cuts: Sequence[tuple[int, int]], operation: str) -> RDD[T]:
         from simspark.publib.lineage.shared import pickled_broadcasts
         from simspark.publib.lineage.sources import SliceSource
         from simspark.publib.lineage.task import FileRef, SegmentRef
@@ -136,8 +136,8 @@ class Sources:
         number = self.next_id("rdd")
         name = f"data-{number}"
         with pickled_broadcasts() as lifelines:
-            self.put_data(name, slices)
-        splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(len(slices))]
+            self.put_data(name, rows, cuts)
+        splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(len(cuts))]
         return self._made(operation, SliceSource(), splits, number, Lifeline(self.forget, "data", number, lifelines))
 
     def range(self, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None) -> RDD[int]:
@@ -157,10 +157,10 @@ class Sources:
         from simspark.publib.optimizations import uses
 
         size = len(numbers)
-        cuts = [part * size // count for part in builtins.range(count + 1)]
-        parts = [cast(builtins.range, numbers[start:stop]) for start, stop in pairwise(cuts)]
+        cuts = list(pairwise(part * size // count for part in builtins.range(count + 1)))
         if not uses("ranges"):
-            return self._slices([list(part) for part in parts], operation)
+            return self._slices(list(numbers), cuts, operation)
+        parts = [cast(builtins.range, numbers[start:stop]) for start, stop in cuts]
         splits = [(part.start, part.stop, part.step) for part in parts]
         return self._made(operation, RangeSource(), splits, self.next_id("rdd"))
 

@@ -29,9 +29,10 @@ import mmap
 import os
 import pickle
 import struct
+import sys
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import gt
 from types import TracebackType
@@ -454,20 +455,21 @@ def _open(path: str) -> int:
         raise storage_fault(error, path) from error
 
 
-def write_rows(sink: Any, segment: int, rows: Iterator[Any] | Sequence[Any], batch_rows: int) -> int:
-    """Append rows to a segment of ``sink`` in batches; bytes written.
+def write_rows(sink: Any, segment: int, rows: Iterator[Any] | list[Any], batch_rows: int,
+               cut: tuple[int, int] = (0, sys.maxsize)) -> int:
+    """Append rows, of a list those within the cut, to a segment of ``sink`` in batches; bytes written.
 
     A batch is ``batch_rows`` rows, or fewer when rows are large: at most about FRAME_TARGET_BYTES are encoded at
     once. At least one (empty) batch is offered, so that the segment exists.
     """
-    total = done = 0
-    limit = min(batch_rows, 16)
+    at, stop = cut
+    total, limit = 0, min(batch_rows, 16)
     is_list = type(rows) is list  # to slice it takes half as long as to go through it
-    rest: Any = rows if is_list else iter(rows)
-    while batch := rest[done : done + limit] if is_list else list(islice(rest, limit)):
+    rest: Any = rows
+    while batch := rest[at : min(stop, at + limit)] if is_list else list(islice(rest, limit)):
         size = sink.append(segment, batch)
         total += size
-        done += len(batch)
+        at += len(batch)
         fits = FRAME_TARGET_BYTES * len(batch) // max(size, 1)
         limit = max(1, min(batch_rows, fits, limit * 8))
     if not total:

@@ -203,12 +203,15 @@ def test_large_rows_make_small_batches_and_no_rows_still_make_a_segment(tmp_path
     assert [row for batch in back[2] for row in batch] == list(range(5000)) and len(back[2]) < 10
 
 
-@pytest.mark.parametrize("rows", [list(range(5000)), [b"x" * 1_000_000] * 20, [], tuple("abc"), range(3000)],
-                         ids=["numbers", "large rows", "none", "a tuple", "a range"])  # fmt: skip
-def test_rows_at_hand_make_the_batches_that_their_iterator_makes(tmp_path: Path, rows: Any) -> None:
-    for name, at_hand in (("cut", rows), ("gone through", iter(rows))):
+@pytest.mark.parametrize("rows", [list(range(5000)), [b"x" * 1_000_000] * 20, []], ids=["numbers", "large", "none"])
+@pytest.mark.parametrize("cut", [(0, 1 << 40), (3, 4500), (17, 17)])
+def test_a_cut_of_a_list_makes_the_batches_that_its_iterator_makes(
+    tmp_path: Path, rows: list[Any], cut: tuple[int, int],
+) -> None:
+    start, stop = cut
+    for name, write in (("cut", (rows, 1000, cut)), ("gone through", (iter(rows[start:stop]), 1000))):
         writer = SegmentWriter(str(tmp_path / name))
-        segments.write_rows(writer, 0, at_hand, 1000)
+        segments.write_rows(writer, 0, *write)
         writer.commit()
     assert read(str(tmp_path / "cut")) == read(str(tmp_path / "gone through"))
 
