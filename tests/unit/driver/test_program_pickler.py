@@ -13,7 +13,8 @@ from simspark.driver.closures import PROTOCOL
 from simspark.driver.program_pickler import dumps
 from simspark.publib.lineage import row_functions, sinks
 from simspark.publib.lineage.program import Program, Steps
-from simspark.publib.lineage.sources import RangeSource
+from simspark.publib.lineage.sinks import Count, ResultSink
+from simspark.publib.lineage.sources import CachedSource, RangeSource
 from simspark.publib.lineage.steps import Map
 from simspark.publib.wire import payload
 
@@ -25,14 +26,14 @@ def at_the_top(row: int) -> int:
 
 
 def counting() -> Program:
-    return Program(Steps(RangeSource(), [Map(row_functions.paired_with_none, "map", "a.py:1")]), sinks.Count())
+    return Program(Steps(RangeSource(), [Map(row_functions.paired_with_none, "map", "a.py:1")]), Count())
 
 
 OFFSET = 3
 VALUES = [
     counting(),
     Program(Steps(RangeSource(), [Map(lambda row: row + OFFSET, "map", "a.py:1")]), sinks.Reduce(operator.add)),
-    (at_the_top, sinks.Count, int, len, Counter, type("Made", (), {"x": 1})(), lambda: at_the_top),
+    (at_the_top, Count, int, len, Counter, type("Made", (), {"x": 1})(), lambda: at_the_top),
 ]
 
 
@@ -62,6 +63,60 @@ def test_a_function_of_a_module_that_is_made_anew_travels_as_it_is_now(monkeypat
     was = vars(module)["f"]
     exec("def f(): return 2", vars(module))  # noqa: S102
     assert payload.load(dumps(was, PROTOCOL))() == 1
+
+
+class Slotted:
+    __slots__ = ("held",)
+    __module__ = "simspark.made.up"
+
+    def __init__(self, held: int) -> None:
+        self.held = held
+
+
+class Listed(list[int]):
+    __module__ = "simspark.made.up"
+
+
+class Attributed:
+    __module__ = "simspark.made.up"
+
+    def __init__(self, held: int) -> None:
+        self.held = held
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    (ResultSink(Count(), "count", "a.py:1"), ResultSink(Count(), "count", "a.py:2")),
+    (ResultSink(Count(), "count", "a.py:1"), ResultSink(sinks.Sum(), "count", "a.py:1")),
+    (ResultSink(sinks.Take(1), "take", ""), ResultSink(sinks.Take(True), "take", "")),
+    (ResultSink(sinks.Take(1), "take", ""), ResultSink(sinks.Take(1.0), "take", "")),  # type: ignore[arg-type]
+    (ResultSink(sinks.Take(0.0), "", ""), ResultSink(sinks.Take(-0.0), "", "")),  # type: ignore[arg-type]
+    (CachedSource(1, 2, RangeSource()), CachedSource(1, 3, RangeSource())),
+    (CachedSource(1, 2, RangeSource()), (1, 2, RangeSource())),
+    (Slotted(1), Slotted(2)),
+    (Listed([1]), Listed([2])),
+    (Attributed(1), Attributed(2)),
+])  # fmt: skip
+def test_programs_that_differ_in_anything_have_bytes_of_their_own(
+    one: object, other: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("simspark.made.up")
+    vars(module).update(Slotted=Slotted, Listed=Listed, Attributed=Attributed)
+    monkeypatch.setitem(sys.modules, "simspark.made.up", module)
+    for value in (one, other, one):
+        assert dumps(value, PROTOCOL) == cloudpickle.dumps(value, PROTOCOL)
+    assert dumps(one, PROTOCOL) != dumps(other, PROTOCOL)
+
+
+def test_a_program_without_anything_of_the_user_s_is_pickled_once_and_others_each_time() -> None:
+    def count() -> Program:
+        return Program(CachedSource(7, 18, RangeSource()), ResultSink(Count(), "count", "once.py:1"))
+
+    assert dumps(count(), PROTOCOL) is dumps(count(), PROTOCOL)
+    holds: list[int] = []
+    program = Program(RangeSource(), sinks.Reduce(holds.append))  # type: ignore[arg-type]
+    before = dumps(program, PROTOCOL)
+    holds.append(1)
+    assert dumps(program, PROTOCOL) != before
 
 
 def test_a_program_of_our_own_parts_is_not_looked_at_by_cloudpickle_again() -> None:
