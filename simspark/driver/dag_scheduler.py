@@ -62,10 +62,11 @@ class Stage:
 class Job:
     """An action under way."""
 
-    __slots__ = ("finished", "makers", "result", "result_bytes", "spec", "state", "submitted_at")
+    __slots__ = ("finished", "job", "makers", "result", "result_bytes", "spec", "state", "submitted_at")
 
     def __init__(self, spec: JobSpec, now: float) -> None:
         self.spec = spec
+        self.job = spec.job
         self.state = JobState.RUNNING
         self.submitted_at = now
         self.finished = 0
@@ -73,11 +74,6 @@ class Job:
         self.result = Stage()
         self.result.specs[spec.job] = spec.stages[-1]
         self.makers = {stage.shuffle: stage for stage in spec.stages[:-1]}
-
-    @property
-    def job(self) -> int:
-        """Its id."""
-        return self.spec.job
 
 
 class DagScheduler:
@@ -127,10 +123,8 @@ class DagScheduler:
             if self._outputs.partitions(stage.shuffle) not in (-1, stage.partitions):
                 raise InternalError(f"jobs disagree about the map partitions of shuffle {stage.shuffle}")
             made[stage.shuffle] = stage
-        last = spec.stages[-1].partitions
-        if len(set(spec.partitions)) != len(spec.partitions) or any(
-            not 0 <= partition < last for partition in spec.partitions
-        ):
+        wanted, last = spec.partitions, spec.stages[-1].partitions
+        if wanted and (len(set(wanted)) != len(wanted) or min(wanted) < 0 or max(wanted) >= last):
             raise InternalError(f"job {spec.job} asks for partitions that its last stage does not have, or twice")
 
     def cancel(self, job_id: int, reason: str) -> None:

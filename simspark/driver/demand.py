@@ -112,7 +112,7 @@ class Demand:
     def look_elsewhere(self) -> None:
         """Ask for executors on other workers when all are on those that are left out. Before slots are offered."""
         excluded = self._pool.excluded()
-        if not excluded and self._alone_since < 0 and not self._pool.is_expecting:
+        if not excluded and self._alone_since < 0 and not self._pool.expecting:
             return
         alone = bool(excluded) and len(self._pool) > 0 and not self._pool.has_others(excluded)
         expecting = False

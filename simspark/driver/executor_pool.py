@@ -124,7 +124,7 @@ class Executor:
 
     def mark_started(self, now: float) -> None:
         """Note since when those that run have been running."""
-        for running in self.started():
+        for running in islice(self.flight.values(), self.slots):
             if running.started_at < 0:
                 running.started_at = now
 
@@ -165,7 +165,10 @@ class Exclusion(NamedTuple):
 
 
 class ExecutorPool:
-    """All executors, and which workers are late or excluded."""
+    """All executors, and which workers are late or excluded.
+
+    ``expecting``: executors on other workers than those excluded are on their way.
+    """
 
     def __init__(self) -> None:
         self._executors: dict[str, Executor] = {}
@@ -175,7 +178,7 @@ class ExecutorPool:
         self._positions: dict[str, int] | None = None
         self.loads = Loads()
         self.staying = 0
-        self._expecting = False
+        self.expecting = False
         self.slots = 0
         self.slots_per_executor = 1
         self.version = 0
@@ -230,7 +233,7 @@ class ExecutorPool:
         if self._usable is None:
             ready = [e for e in self._executors.values() if e.silent_since < 0 and not e.draining]
             self._usable = [e for e in ready if e.worker not in self._excluded]
-            if ready and not self._usable and not self._expecting and not self.has_others(self._excluded):
+            if ready and not self._usable and not self.expecting and not self.has_others(self._excluded):
                 least = min(self._excluded[e.worker].times for e in ready)
                 self._usable = [e for e in ready if self._excluded[e.worker].times == least]
         return self._usable
@@ -251,16 +254,11 @@ class ExecutorPool:
         """Whether the worker is excluded and so gets no tasks now."""
         return worker in self._excluded and not any(e.worker == worker for e in self.usable())
 
-    @property
-    def is_expecting(self) -> bool:
-        """Whether executors on other workers than those excluded are on their way."""
-        return self._expecting
-
     def set_expecting(self, expecting: bool) -> bool:
         """Executors on other workers than those excluded are on their way, or not any more; True for a change."""
-        changed = self._expecting != expecting
+        changed = self.expecting != expecting
         if changed:
-            self._expecting = expecting
+            self.expecting = expecting
             self._changed()
         return changed
 

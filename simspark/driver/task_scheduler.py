@@ -150,6 +150,8 @@ class TaskScheduler:
 
     def _line(self, sets: list[TaskSet]) -> list[TaskSet]:
         """In the order to serve them: first the pool with the fewest tasks in flight, then first come."""
+        if len(sets) < 2:
+            return sets
         pools = {tasks.pool: 0 for tasks in sets}
         if len(pools) < 2:
             return sets

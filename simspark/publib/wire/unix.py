@@ -85,6 +85,8 @@ class Stream:
             if not data:
                 gone = True
                 break
+            if not self._in and _is_one_frame(data):
+                return iter((data[_LENGTH.size :],)), False
             self._in += data
             if len(data) < READ_BYTES:
                 break
@@ -467,6 +469,11 @@ class UnixDialer:
     def _of_loop(self) -> Loop:
         assert self._loop is not None
         return self._loop
+
+
+def _is_one_frame(data: bytes) -> bool:
+    """Whether nothing else was read: a small message, as nearly all are."""
+    return len(data) >= _LENGTH.size and _LENGTH.unpack_from(data)[0] == len(data) - _LENGTH.size
 
 
 def _is_ours(caller: socket.socket) -> bool:
