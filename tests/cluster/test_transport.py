@@ -105,7 +105,6 @@ class Proxy:
         self.pairs = {}
         self.frozen = False
         self.bytes_left = 1 << 40
-        self.cuts = 0
         self.lock = threading.Lock()
         self.over = False
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -156,7 +155,6 @@ class Proxy:
 
     def cut(self):
         with self.lock:
-            self.cuts += len(self.pairs) // 2
             for one in self.pairs:
                 one.close()
             self.pairs.clear()
@@ -297,16 +295,16 @@ def test_no_message_is_lost_or_doubled_when_connections_break_again_and_again(ne
     client.wait(machine.PeerJoined)
     peer = server.wait(machine.PeerJoined).peer
     seeded = random.Random(1)
-    total = 0
-    while proxy.cuts < 15:
-        numbers = range(total, total + 200)
-        total += 200
+    for cut in range(1, 16):
+        numbers = range(200 * (cut - 1), 200 * cut)
         client.loop.post(lambda numbers=numbers: flood(client, (), numbers))
         server.loop.post(lambda numbers=numbers: flood(server, (peer,), numbers))
         time.sleep(seeded.random() * 0.03)
+        wait_for(lambda: proxy.pairs, "a connection to cut, be it one that has not shaken hands yet")
         proxy.cut()
-    wait_for(lambda: len(server.counts()) >= total and len(client.counts()) >= total, "all messages")
-    assert server.counts() == client.counts() == list(range(total))
+        if cut % 3 == 0:
+            wait_for(lambda: len(server.counts()) >= 200 * cut and len(client.counts()) >= 200 * cut, "all messages")
+    assert server.counts() == client.counts() == list(range(3000))
     assert server.lost() == client.lost() == []
     assert len(server.of(machine.PeerJoined)) == 1
     client.wait(machine.PeerReturned)
