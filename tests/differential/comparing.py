@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn
 
 from simspark import StorageLevel
 from tests.api.conftest import HereContext
@@ -51,39 +52,43 @@ class Here:
 
 
 def compare_real(settings: dict[str, Any], made: list[list[str]]) -> None:
-    """Programs on contexts of their own, with these settings."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        parts = pool.map(lambda part: _differences(settings, made[part::AT_ONCE]), range(AT_ONCE))
-        found = [text for part in parts for text in part]
+    """Programs on contexts of their own, with these settings. Each has one program at a time."""
+    found = []
+    with ExitStack() as children:
+        oracle = children.enter_context(Child("oracle"))
+        engines = [children.enter_context(Child("simspark", settings)) for _ in range(AT_ONCE)]
+        for at in range(0, len(made), AT_ONCE):
+            asked = list(zip(engines, made[at : at + AT_ONCE]))
+            for engine, lines in asked:
+                engine.ask(lines)
+            wanted = list(oracle.answers(lines for _, lines in asked))
+            found += [difference(lines, meant, engine.answer()) for (engine, lines), meant in zip(asked, wanted)]
+    found = list(filter(None, found))
     assert not found, f"{len(found)} programs differ:\n\n" + "\n\n".join(found[:5])
 
 
-def _differences(settings: dict[str, Any], made: list[list[str]]) -> list[str]:
-    with Child("oracle") as oracle, Child("simspark", settings) as engine:
-        answers = zip(made, oracle.answers(made), engine.answers(made), strict=True)
-        return [text for lines, wanted, got in answers if (text := difference(lines, wanted, got))]
-
-
 def found_by_processes(look: Callable[[int], str]) -> str:
-    """What ``look`` finds in forked processes, which it is given the numbers of; an error is found, too."""
-    readers = []
-    for part in range(AT_ONCE):
-        reader, writer = os.pipe()
-        if os.fork() == 0:
-            try:
-                found = look(part)
-            except BaseException:
-                found = traceback.format_exc()
-            with os.fdopen(writer, "w") as pipe:
-                pipe.write(found)
-            os._exit(0)
-        os.close(writer)
-        readers.append(os.fdopen(reader))
-    return "\n".join(filter(None, map(_read, readers)))
+    """What ``look`` finds in forked processes, to which it gives their numbers; an error is found, too."""
+    processes, readers = [], []
+    try:
+        for part in range(AT_ONCE):
+            reader, writer = os.pipe()
+            processes.append(os.fork() or _look(look, part, writer))
+            os.close(writer)
+            readers.append(os.fdopen(reader))
+        return "\n".join(filter(None, [reader.read() for reader in readers]))
+    finally:
+        for process, reader in zip(processes, readers):
+            os.kill(process, signal.SIGKILL)  # it has ended, unless this one was interrupted
+            os.waitpid(process, 0)
+            reader.close()
 
 
-def _read(reader: TextIO) -> str:
-    with reader:
-        text = reader.read()
-    os.wait()
-    return text
+def _look(look: Callable[[int], str], part: int, writer: int) -> NoReturn:
+    try:
+        found = look(part)
+    except BaseException:
+        found = traceback.format_exc()
+    with os.fdopen(writer, "w") as pipe:
+        pipe.write(found)
+    os._exit(0)

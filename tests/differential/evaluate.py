@@ -110,12 +110,22 @@ class Child:
             [python, str(Path(__file__).resolve()), engine, *pairs], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if engine == "pyspark" else None, env=environment, text=True)
 
+    def ask(self, lines: Iterable[str]) -> None:
+        """Let it run a program. It has one at a time: ``answer`` comes before the next."""
+        assert self._process.stdin is not None
+        print(json.dumps(list(lines)), file=self._process.stdin, flush=True)
+
+    def answer(self) -> list[str]:
+        """What the program shows."""
+        assert self._process.stdout is not None
+        shown: list[str] = json.loads(self._process.stdout.readline())
+        return shown
+
     def answers(self, programs: Iterable[Iterable[str]]) -> Iterator[list[str]]:
-        """One after another: the child has one program at a time."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        """Of one after another."""
         for lines in programs:
-            print(json.dumps(list(lines)), file=self._process.stdin, flush=True)
-            yield json.loads(self._process.stdout.readline())
+            self.ask(lines)
+            yield self.answer()
 
     def close(self) -> None:
         """End it."""

@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -56,33 +57,43 @@ def _numbers(usual: range) -> range:
     return range(int(start), int(stop)) if stop else usual
 
 
-@pytest.mark.timeout(900)
-def test_programs_show_what_spark_shows() -> None:
-    _compare(generated(_numbers(range(100)), programs(FOR_SPARK)))
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Child]:
+    """Spark, which takes long to start, and longer to become fast."""
+    with Child("pyspark", SPARK, PYTHON) as child:
+        yield child
 
 
 @pytest.mark.timeout(900)
-def test_programs_that_fail_show_what_spark_shows() -> None:
-    _compare(generated(_numbers(range(40)), failing_programs(FOR_SPARK)))
+def test_programs_show_what_spark_shows(spark: Child) -> None:
+    _compare(spark, generated(_numbers(range(100)), programs(FOR_SPARK)))
+
+
+@pytest.mark.timeout(900)
+def test_programs_that_fail_show_what_spark_shows(spark: Child) -> None:
+    _compare(spark, generated(_numbers(range(40)), failing_programs(FOR_SPARK)))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(10_000)
-def test_two_thousand_programs_show_what_spark_shows() -> None:
-    _compare(generated(_numbers(range(100_000, 102_000)), programs(FOR_SPARK)))
+def test_two_thousand_programs_show_what_spark_shows(spark: Child) -> None:
+    _compare(spark, generated(_numbers(range(100_000, 102_000)), programs(FOR_SPARK)))
 
 
-def test_lines_fail_as_in_spark() -> None:
-    with Child("pyspark", SPARK, PYTHON) as spark:
-        shown = dict(zip(LINES, spark.answers([f"print({line})"] for line in LINES), strict=True))
+@pytest.mark.timeout(900)
+def test_lines_fail_as_in_spark(spark: Child) -> None:
+    shown = dict(zip(LINES, spark.answers([f"print({line})"] for line in LINES), strict=True))
     assert {line: text for line, (text,) in shown.items()} == LINES
 
 
-def _compare(made: list[list[str]]) -> None:
+def _compare(spark: Child, made: list[list[str]]) -> None:
     found = []
-    with Child("oracle") as oracle, Child("simspark", OURS) as ours, Child("pyspark", SPARK, PYTHON) as spark:
-        for lines, *answers in zip(made, oracle.answers(made), ours.answers(made), spark.answers(made), strict=True):
-            meant, got, wanted = (list(map(_of_any, answer)) for answer in answers)
+    with Child("oracle") as oracle, Child("simspark", OURS) as ours:
+        children = (oracle, ours, spark)
+        for lines in made:
+            for child in children:
+                child.ask(lines)
+            meant, got, wanted = (list(map(_of_any, child.answer())) for child in children)
             for name, shown in (("simspark", got), ("the oracle", meant)):
                 if text := difference(lines, wanted, shown):
                     found.append(f"# {name}\n{text}")

@@ -131,7 +131,7 @@ def run_program(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         for name in ("PYSPARK_PYTHON", "PYSPARK_GATEWAY_PORT"):
             environment.pop(name, None)
         return subprocess.run(
-            [sys.executable, *map(str, command)], capture_output=True, text=True, timeout=110, check=False,
+            [sys.executable, *map(str, command)], capture_output=True, text=True, timeout=140, check=False,
             env=environment, cwd=tmp_path,
         )  # fmt: skip
 
