@@ -24,7 +24,7 @@ MAIN = "simspark.cli.child"
 MASTER, WORKER = "master", "worker"
 TOLD_FD, PIDS_FD = 0, 1
 FIRST_FD = 3
-AHEAD = ("simspark.driver.cluster_backend", "simspark.driver.rdd.core", "cloudpickle")
+AHEAD = ("simspark.driver.cluster_backend", "simspark.driver.rdd.core", "simspark.driver.program_pickler")
 """What a driver needs next, and its first job: imported while the daemons start, when it would only wait."""
 STOP_S = 5.0
 LIVENESS = {"master.heartbeat_interval": "500ms", "master.late_after": "2s", "master.check_interval": "1s"}
