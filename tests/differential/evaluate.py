@@ -143,13 +143,15 @@ class Child:
 
 def sliced(lines: list[str], wanted: int) -> list[str]:
     """The lines of a program that its line ``wanted`` needs: those that make or change what it names."""
-    kept, names = [lines[wanted]], set(re.findall(r"\br\d+\b", lines[wanted]))
+    name = re.compile(r"\b[rf]\d+\b")
+    kept, names = [lines[wanted]], set(name.findall(lines[wanted]))
     for line in reversed(lines[:wanted]):
-        made = set(re.findall(r"\br\d+\b", line.partition(" = ")[0])) if " = " in line else set()
+        makes = " = " in line or line.startswith("def ")
+        made = set(name.findall(line.partition(" = ")[0])) if makes else set()
         changed = re.match(r"(r\d+)\.(?:persist|unpersist|checkpoint|localCheckpoint)\(", line)
         if made & names or (changed and changed[1] in names):
             kept.append(line)
-            names |= set(re.findall(r"\br\d+\b", line))
+            names |= set(name.findall(line))
     return kept[::-1]
 
 

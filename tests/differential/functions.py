@@ -72,6 +72,11 @@ def _keyed(kind: Kind) -> bool:
     return is_pair(kind)
 
 
+def _def(argument: str, *statements: str) -> str:
+    """Source of a function of several statements. A program defines it under a name that is free."""
+    return "\n    ".join([f"def f({argument}):", *statements])
+
+
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _INTS = st.integers(-9, 9) | st.sampled_from([2**31, -(2**63), 2**64 + 1, 2**61 - 1])
@@ -125,6 +130,13 @@ MAPS = (
     Function("lambda kv: (kv[0], kv)", _keyed, lambda kind: pair(kind[1], kind)),
     Function("sorted", lambda kind: kind[0] == "list" and is_ordered(kind[1]), _same),
     Function("lambda xs: xs[-1:]", lambda kind: kind[0] == "list", _same),
+    Function("lambda x: [len(part) for part in repr(x).split(',') if part]", _always, _to(("list", "int"))),
+    Function(_def("kv", "key, value = kv", "return value, key"), lambda kind: is_pair(kind) and not has_list(kind[2]),
+             lambda kind: pair(kind[2], kind[1])),
+    Function(_def("x", "half, rest = divmod(x, 2)", "half += rest", "x = half", "return rest, x - 1"), _is("int"),
+             _to(pair("int", "int"))),
+    Function(_def("x", "text = repr(x)", "sizes = [len(part) for part in text.split(',')]", "return sizes[-1] % 3, x"),
+             _always, lambda kind: pair("int", kind)),
 )
 FLAT_MAPS = (
     Function("lambda x: [x, x]", _always, _same, 2),
@@ -135,6 +147,16 @@ FLAT_MAPS = (
     Function("lambda s: s.split()", _is("text"), _same, 2),
     Function("lambda s: s", _is("text"), _same, 12),
     Function("lambda xs: xs[:3]", lambda kind: kind[0] == "list", lambda kind: kind[1], 3),
+    Function("lambda x: [(x, part) for part in repr(x)[:3]]", lambda kind: not has_list(kind),
+             lambda kind: pair(kind, "text"), 3),
+    Function("lambda x: [len(part) for part in repr(x)[:9].split(',') if part != ' 1']", _always, _to("int"), 5),
+    Function("lambda kv: [(kv[0], 1), (kv[0], 2)]", _keyed, lambda kind: pair(kind[1], "int"), 2),
+    Function("lambda x: [x] if len(repr(x)) % 2 else ()", _always, _same),
+    Function(_def("x", "size = len(repr(x))", "return [(each % 2, x) for each in range(size % 4)]"), _always,
+             lambda kind: pair("int", kind), 3),
+    Function(_def("kv", "key, value = kv", "return [(key, each) for each in [value, value]]"), _keyed, _same, 2),
+    Function(_def("xs", "last = xs[-1:]", "return [(len(last), each) for each in xs[:3]]"),
+             lambda kind: kind[0] == "list", lambda kind: pair("int", kind[1]), 3),
 )
 FILTERS = (
     Function("lambda x: len(repr(x)) % 2 == 0", _always, _same),
@@ -144,6 +166,7 @@ FILTERS = (
     Function("lambda x: False", _always, _same),
     Function("lambda x: x == x", _is("any", "real"), _same),
     Function("lambda kv: kv[0] is not None", _keyed, _same),
+    Function(_def("x", "size = len(repr(x))", "size //= 2", "return size % 3"), _always, _same),
 )
 OF_PARTITIONS = (
     Function("lambda rows: [len(list(rows))]", _always, _to("int")),

@@ -1,7 +1,8 @@
 """Random RDD programs, as lines of source that run in any shell of PySpark's API.
 
 A program is a list of lines: ``r3 = r1.join(r2, 3)``, ``r3.persist(StorageLevel.DISK_ONLY)``,
-``print(r3.glom().collect())``. The strategy knows of each RDD what kind of rows it has, so that functions fit.
+``print(r3.glom().collect())``, and functions of several lines that it defines. The strategy knows of each RDD what kind
+of rows it has, so that functions fit.
 
 Where an engine may choose an order of rows, the program sorts them at once, within their partition (``SETTLED``). For
 our own engine that are only the values of NaN keys. For Spark it is more: see ``Rules``.
@@ -98,7 +99,14 @@ class Program:
 
     def function(self, table: tuple[Function, ...], kind: Kind) -> Function | None:
         fitting = [function for function in table if function.takes(kind)]
-        return self.one_of(fitting) if fitting else None
+        if not fitting:
+            return None
+        function: Function = self.one_of(fitting)
+        if not function.source.startswith("def f("):
+            return function
+        name = f"f{len(self.lines)}"
+        self.lines.append(function.source.replace("def f(", f"def {name}("))
+        return function._replace(source=name)
 
     def partitions(self) -> int:
         return int(self.draw(st.integers(1, self.rules.most_partitions)))
