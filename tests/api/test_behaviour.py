@@ -226,6 +226,14 @@ def test_debug_string_numbers_the_loops_that_steps_become(here: HereContext) -> 
     assert b"*" not in kept.toDebugString()  # type: ignore[operator]
 
 
+def test_debug_string_shows_that_steps_are_one_loop_with_what_combines_their_rows(here: HereContext) -> None:
+    flat = here.parallelize([[1, 2]], 2).filter(bool).flatMap(lambda xs: [(x, 1) for x in xs]).mapValues(lambda n: -n)
+    drawn = flat.reduceByKey(max).toDebugString()
+    assert [line.rpartition("]")[2].strip() for line in drawn.decode().splitlines()] == [  # type: ignore[union-attr]
+        "", "*(1)", "*(1)", "*(1)", ""]
+    assert b"*(2)" in flat.toDebugString()  # type: ignore[operator]
+
+
 def test_accumulators_count_what_tasks_add(sc: Any) -> None:
     total = sc.accumulator(0)
     sc.parallelize([1, 2, 3], 2).foreach(lambda x: total.add(x))

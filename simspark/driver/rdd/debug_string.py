@@ -16,11 +16,12 @@ def debug_string(root: Node, fused: bool = True) -> str:
     lines: list[str] = []
     drawn: set[Node] = set()
     marks: dict[Node, int] = {}
-    stack: list[tuple[Node, int, bool]] = [(root, 0, True)]
+    stack: list[tuple[Node, int, ShuffleDependency | None]] = [(root, 0, None)]
     while stack:
-        node, depth, opens = stack.pop()
+        node, depth, behind = stack.pop()
+        opens = behind is not None or node is root
         if fused and node not in marks:
-            _mark_loops(node, marks)
+            _mark_loops(node, marks, behind)
         loop = f" *({marks[node]})" if marks.get(node) else ""
         lines.append(_margin(depth, opens) + (f"({node.partitions}) " if opens else " |  ") + _line(node) + loop)
         if node in drawn:
@@ -28,14 +29,15 @@ def debug_string(root: Node, fused: bool = True) -> str:
             continue
         drawn.add(node)
         for dependency in reversed(node.dependencies):
-            behind = isinstance(dependency, ShuffleDependency)
-            stack.append((dependency.node, depth + behind, behind))
+            shuffle = dependency if isinstance(dependency, ShuffleDependency) else None
+            stack.append((dependency.node, depth + (shuffle is not None), shuffle))
     return "\n".join(lines)
 
 
-def _mark_loops(last: Node, marks: dict[Node, int]) -> None:
-    """Number the loops among the row-by-row steps that end in a node; other steps are 0."""
+def _mark_loops(last: Node, marks: dict[Node, int], behind: ShuffleDependency | None) -> None:
+    """Number the loops among the row-by-row steps that end in a node, perhaps behind a shuffle; other steps are 0."""
     from simspark.publib.lineage.fusion import loops
+    from simspark.publib.lineage.sinks import ShuffleWrite
 
     run: list[StepsNode] = []
     node = last
@@ -47,7 +49,10 @@ def _mark_loops(last: Node, marks: dict[Node, int]) -> None:
     run.reverse()
     marks.update(dict.fromkeys(run, 0))
     known = max(marks.values(), default=0)
-    for number, loop in enumerate(loops([each.step for each in run]), known + 1):
+    steps = [each.step for each in run]
+    aggregator = behind.sink.aggregator if behind is not None and isinstance(behind.sink, ShuffleWrite) else None
+    whole = aggregator is not None and aggregator.is_one_loop(steps)
+    for number, loop in enumerate([range(len(run))] if whole else loops(steps), known + 1):
         marks.update(dict.fromkeys(run[loop.start : loop.stop], number))
 
 

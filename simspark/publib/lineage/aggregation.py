@@ -44,7 +44,7 @@ from simspark.publib.lineage.spill import (
     next_window,
     windows,
 )
-from simspark.publib.lineage.steps import Step, StepRows, fused_after, note_end, one_by_one
+from simspark.publib.lineage.steps import FLAT, Step, StepRows, fused_after, note_end, one_by_one
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.optimizations import uses
@@ -84,6 +84,15 @@ class Aggregator(NamedTuple):
         else:
             combiner.take_all(_with_loop(combiner, rows, after_rows) if after_rows >= 0 else rows)
         return combiner.result()
+
+    def is_one_loop(self, steps: Sequence[Step]) -> bool:
+        """Whether row-by-row steps of which one makes several rows of one are done in the loop that combines them."""
+        flat = [number for number, step in enumerate(steps) if isinstance(step, FLAT)]
+        if not flat or self.merge_value is keep_left:
+            return False
+        last = _loop_of(steps[flat[-1] + 1 :], self.create, self.merge_value)
+        return (type(last) is not BuiltinFunctionType
+                and _loop_of(steps, self.create, self.merge_value) is not None)
 
     def merge_batches(self, batches: Iterator[Batch], task: TaskRun) -> Combined:
         """(key, combiner) for batches of (key, combiner) of several partitions; combiners are taken, not copied.
@@ -183,7 +192,8 @@ class _Combiner:
         It ends with the rows or, behind one of them, where groups are not to grow any more.
         """
         self.make_loop()
-        loop = None if type(self._loop) is BuiltinFunctionType else self._made_loop((*before, *self._steps))
+        counts = type(self._loop) is BuiltinFunctionType
+        loop = None if counts else _loop_of((*before, *self._steps), self._create, self._merge)
         seen, room = 0, FIRST_WINDOW_ROWS
         while loop is not None and not ended and not self._full:
             seen += room - loop(self._groups, rows, room)
@@ -239,15 +249,7 @@ class _Combiner:
 
     def make_loop(self) -> None:
         """From now on, all that happens to a row until it is in its group is one loop, where that does the same."""
-        self._loop = self._loop or self._made_loop(self._steps)
-
-    def _made_loop(self, steps: Sequence[Step]) -> Any:
-        from simspark.publib.lineage.fusion import grouping_loop, listing_loop
-
-        if not self._lists:
-            create = None if self._create is identity else self._create
-            return grouping_loop(steps, create, self._merge)
-        return listing_loop(steps) if self._merge is append_value else None
+        self._loop = self._loop or _loop_of(self._steps, self._create, self._merge)
 
     def held_bytes(self, seen: int) -> int:
         """What counts against the budget: the groups, or rows without a place four times and the groups half."""
@@ -296,6 +298,15 @@ class _Combiner:
         kinds = set(map(type, self._groups)) if self._kinds is None else self._kinds
         self._nan = fold_nans(self._groups, self._merge_combiners, kinds)
         return kinds
+
+
+def _loop_of(steps: Sequence[Step], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any]) -> Any:
+    """A loop that does all with a row until it is in its group, or None."""
+    from simspark.publib.lineage.fusion import grouping_loop, listing_loop
+
+    if merge not in {append_value, extend_list}:
+        return grouping_loop(steps, None if create is identity else create, merge)
+    return listing_loop(steps) if merge is append_value else None
 
 
 def _take_flat(combiner: _Combiner, rows: StepRows, after_rows: int) -> None:
