@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,7 +69,8 @@ def start(tmp_path: Path, master: str, function: str) -> subprocess.Popen[str]:
     program.write_text(PROGRAM)
     # Ctrl-C as in a terminal: who runs the tests in the background has it ignored
     command = [sys.executable, str(program), master, str(tmp_path / "mark-"), function]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    environment = {**os.environ, "SIMSPARK_PROGRESS": "off"}  # a slow machine's would say what its job waits for
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
 
 
