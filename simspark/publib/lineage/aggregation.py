@@ -18,12 +18,11 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from types import BuiltinFunctionType
 from typing import Any
 
 from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.folding import (
-    Absorb,
+    GroupingLoops,
     Groups,
     absorber,
     append_value,
@@ -36,12 +35,13 @@ from simspark.publib.lineage.folding import (
 from simspark.publib.lineage.spill import (
     FIRST_WINDOW_ROWS,
     SAMPLES,
+    WINDOW_ROWS,
     BucketRuns,
     batches_checked,
     estimate_groups,
     estimate_list,
     estimate_lists,
-    next_window,
+    next_check,
     windows,
 )
 from simspark.publib.lineage.steps import FLAT, Step, StepRows, fused_after, note_end, one_by_one
@@ -90,9 +90,8 @@ class Aggregator(NamedTuple):
         flat = [number for number, step in enumerate(steps) if isinstance(step, FLAT)]
         if not flat or self.merge_value is keep_left:
             return False
-        last = _loop_of(steps[flat[-1] + 1 :], self.create, self.merge_value)
-        return (type(last) is not BuiltinFunctionType
-                and _loop_of(steps, self.create, self.merge_value) is not None)
+        last = _loops_of(steps[flat[-1] + 1 :], self.create, self.merge_value)
+        return not (last and last.is_c) and _loops_of(steps, self.create, self.merge_value) is not None
 
     def merge_batches(self, batches: Iterator[Batch], task: TaskRun) -> Combined:
         """(key, combiner) for batches of (key, combiner) of several partitions; combiners are taken, not copied.
@@ -163,7 +162,7 @@ class _Combiner:
         self._steps = steps
         self._flat = flat
         self._create = create
-        self._loop: Absorb | None = None
+        self._loops: GroupingLoops | None = None
         self._budget_bytes = task.memory_budget_bytes
         self._share = Share(task.budget)
         self._merge = merge
@@ -183,8 +182,8 @@ class _Combiner:
 
     def take_all(self, rows: Iterator[Any]) -> None:
         """Fold all of these rows in."""
-        for window in windows(rows, self._budget_bytes, self.held_bytes, self.spill):
-            self.take(window)
+        for size, window in windows(rows, self._budget_bytes, self.held_bytes, self.spill):
+            self.take(window, size)
 
     def take_flat(self, before: Sequence[Step], rows: Iterator[Any], ended: list[bool]) -> None:
         """Fold in what some steps make of these rows, several of one: in one loop with all else, where that can be.
@@ -192,22 +191,23 @@ class _Combiner:
         It ends with the rows or, behind one of them, where groups are not to grow any more.
         """
         self.make_loop()
-        counts = type(self._loop) is BuiltinFunctionType
-        loop = None if counts else _loop_of((*before, *self._steps), self._create, self._merge)
-        seen, room = 0, FIRST_WINDOW_ROWS
-        while loop is not None and not ended and not self._full:
-            seen += room - loop(self._groups, rows, room)
-            size = self.held_bytes(seen)
-            if size > self._budget_bytes:
+        if self._loops is not None and self._loops.is_c:
+            return
+        loops = _loops_of((*before, *self._steps), self._create, self._merge)
+        seen, due = 0, FIRST_WINDOW_ROWS
+        while loops is not None and not ended and not self._full:
+            seen += loops.fold_flat(self._groups, rows, min(due - seen, WINDOW_ROWS))
+            if seen < due and not ended:
+                continue
+            due = next_check(seen, self.held_bytes(seen), self._budget_bytes)
+            if not due:
                 self.spill()
-                seen, room = 0, FIRST_WINDOW_ROWS
-            else:
-                room = next_window(seen, size, self._budget_bytes)
+                seen, due = 0, FIRST_WINDOW_ROWS
 
-    def take(self, window: Iterable[tuple[Any, Any]]) -> None:
-        """Fold some rows in; where there are steps to be done, those that become of them."""
-        if self._loop is not None and not self._full:
-            self._loop(self._groups, window)
+    def take(self, window: Iterable[tuple[Any, Any]], size: int = 0) -> None:
+        """Fold some rows in, at most ``size``; where there are steps to be done, those that become of them."""
+        if self._loops is not None and not self._full:
+            self._loops.fold(self._groups, window, size)
             return
         if self._steps:
             window = one_by_one(self._steps, iter(window))
@@ -249,7 +249,7 @@ class _Combiner:
 
     def make_loop(self) -> None:
         """From now on, all that happens to a row until it is in its group is one loop, where that does the same."""
-        self._loop = self._loop or _loop_of(self._steps, self._create, self._merge)
+        self._loops = self._loops or _loops_of(self._steps, self._create, self._merge)
 
     def held_bytes(self, seen: int) -> int:
         """What counts against the budget: the groups, or rows without a place four times and the groups half."""
@@ -300,13 +300,15 @@ class _Combiner:
         return kinds
 
 
-def _loop_of(steps: Sequence[Step], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any]) -> Any:
-    """A loop that does all with a row until it is in its group, or None."""
+def _loops_of(steps: Sequence[Step], create: Callable[[Any], Any],
+              merge: Callable[[Any, Any], Any]) -> GroupingLoops | None:
+    """Loops that do all with a row until it is in its group, or None."""
     from simspark.publib.lineage.fusion import grouping_loop, listing_loop
 
     if merge not in {append_value, extend_list}:
-        return grouping_loop(steps, None if create is identity else create, merge)
-    return listing_loop(steps) if merge is append_value else None
+        first = None if create is identity else create
+        return GroupingLoops.of(lambda few_are_new: grouping_loop(steps, first, merge, few_are_new))
+    return GroupingLoops.of(lambda _: listing_loop(steps)) if merge is append_value else None
 
 
 def _take_flat(combiner: _Combiner, rows: StepRows, after_rows: int) -> None:

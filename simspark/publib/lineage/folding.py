@@ -10,13 +10,65 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import repeat
 from operator import add, length_hint
+from types import BuiltinFunctionType
 from typing import Any
 
 from simspark.publib.optimizations import uses
 
 Groups = dict[Any, Any]
 Absorb = Callable[[Groups, Iterable[tuple[Any, Any]]], None]
+Loop = Callable[..., Any]
 AbsorbColumns = Callable[[Groups, Sequence[Any], Sequence[Any]], None]
+
+
+FEW = 8  # of so many rows one with a new key: a look that fails costs as much as it saves for so many others
+MANY = 1 << 14  # rows at a time, for which another loop pays
+
+
+class GroupingLoops:
+    """A loop that grows groups, with the users' functions in it, and one for where few keys are new of late."""
+
+    __slots__ = ("_few_are_new", "_loop", "_loop_of_few", "_made")
+
+    def __init__(self, loop: Loop, made: Callable[[bool], Loop | None]) -> None:
+        self._loop = loop
+        self._made = made
+        self._loop_of_few: Loop | None = None
+        self._few_are_new = False
+
+    @classmethod
+    def of(cls, made: Callable[[bool], Loop | None]) -> GroupingLoops | None:
+        """What ``made`` makes, and makes for few new keys when it is wanted; None where it makes none."""
+        loop = made(False)
+        return None if loop is None else cls(loop, made)
+
+    @property
+    def is_c(self) -> bool:
+        """Whether C does it."""
+        return type(self._loop) is BuiltinFunctionType
+
+    def fold(self, groups: Groups, rows: Iterable[Any], size: int) -> None:
+        """Fold in these rows, of which there are at most so many."""
+        before = len(groups)
+        self._chosen()(groups, rows)
+        self._note(size, len(groups) - before)
+
+    def fold_flat(self, groups: Groups, rows: Iterable[Any], room: int) -> int:
+        """Fold in what becomes of the next rows, as far as there is room; how many came of them."""
+        before = len(groups)
+        used: int = room - self._chosen()(groups, rows, room)
+        self._note(used, len(groups) - before)
+        return used
+
+    def _chosen(self) -> Loop:
+        if not self._few_are_new:
+            return self._loop
+        if self._loop_of_few is None:
+            self._loop_of_few = self._made(True) or self._loop
+        return self._loop_of_few
+
+    def _note(self, rows: int, new: int) -> None:
+        self._few_are_new = FEW * new < rows and (self._few_are_new or rows >= MANY)
 
 
 def identity(value: Any) -> Any:

@@ -123,23 +123,37 @@ class _Builder(NestedLoops):
 
     def _end_groups(self) -> None:
         """A dictionary with a value for each key, made by the first function, grown by the second."""
+        key, _, look, known, new = self._grown()
+        seen = ast.Compare(key, [ast.In()], [named("groups")], **OWN)
+        self._block.append(ast.If(seen, [look, *known], new, **OWN))
+
+    def _end_known_groups(self) -> None:
+        """The same, where few keys are new: each is looked up once less, and one that is new costs an error."""
+        _, held, look, known, new = self._grown()
+        nothing = self.cell(0, "nothing", 0)
+        missing = ast.ExceptHandler(self.cell(0, "KeyError", 0), None,
+                                    [ast.Assign([named(held, store=True)], nothing, **OWN)], **OWN)
+        is_new = ast.Compare(named(held), [ast.Is()], [nothing], **OWN)
+        self._block += [ast.Try([look], [missing], [], [], **OWN), ast.If(is_new, new, known, **OWN)]
+
+    def _grown(self) -> tuple[ast.expr, str, ast.stmt, list[ast.stmt], list[ast.stmt]]:
+        """The key, a name for its group, how that is got, what is done with it, and what where there is none."""
         key, value = self._unpacked()
         self._counts = self._only_counts(key, value)
-        groups = named("groups")
+        held, groups = self.fresh(), named("groups")
         merge = len(self._plan.parts) + 1
         outside = self._block
-        held = self.fresh()
+        place: ast.expr = ast.Subscript(groups, key, ast.Store(), **OWN)
+        look = ast.Assign([named(held, store=True)], ast.Subscript(groups, key, ast.Load(), **OWN), **OWN)
         known: list[ast.stmt] = []
         new: list[ast.stmt] = []
         self._block = known
-        place: ast.expr = ast.Subscript(groups, key, ast.Store(), **OWN)
-        known.append(ast.Assign([named(held, store=True)], ast.Subscript(groups, key, ast.Load(), **OWN), **OWN))
         merged = self._applied(merge, self._plan.ends[1], named(held), value)
         known.append(ast.Assign([place], merged, **OWN))
         self._block = new
         new.append(ast.Assign([place], self._created(merge - 1, value), **OWN))
-        seen = ast.Compare(key, [ast.In()], [groups], **OWN)
-        outside.append(ast.If(seen, known, new, **OWN))
+        self._block = outside
+        return key, held, look, known, new
 
     def _only_counts(self, key: ast.expr, value: ast.expr) -> bool:
         """Whether it is the rows themselves that are counted: the groups are sums of ones."""

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 MAX_STEPS = 24
 _KINDS: dict[type, str] = {Map: "map", Filter: "filter", KeyBy: "key_by", MapValues: "map_values",
                            FlatMap: "flat_map", FlatMapValues: "flat_map_values"}
-_BUILTINS: dict[str, Any] = {each.__name__: each for each in (list, tuple, type, len, StopIteration, BaseException)}
+_BUILTINS: dict[str, Any] = {each.__name__: each for each in (
+    list, tuple, type, len, KeyError, StopIteration, BaseException)}
 _KNOWN_LENGTH: tuple[type, ...] = (type(iter([])), type(iter(range(0))), type(iter(())))
 _NOTHING = object()
 
@@ -136,14 +137,16 @@ def reducing_loop(steps: Sequence[Step], function: Any) -> Callable[[Iterator[An
     return _bound(steps, "reduced", (function,))
 
 
-def grouping_loop(steps: Sequence[Step], create: Any, merge: Any) -> Callable[..., Any] | None:
+def grouping_loop(steps: Sequence[Step], create: Any, merge: Any,
+                  few_are_new: bool = False) -> Callable[..., Any] | None:
     """A function that adds to a dictionary the (key, value) rows that come of its rows.
 
-    A key's first value goes through ``create``, which is None where the value itself is what is kept. Where steps make
-    several rows of one it takes, as its third argument, for how many of those there is room. It ends behind the row
-    that goes beyond that, and gives what is left.
+    A key's first value goes through ``create``, which is None where the value itself is what is kept. With
+    ``few_are_new`` it is quick with keys that are there, and slow with others. Where steps make several rows of one
+    it takes, as its third argument, for how many of those there is room. It ends behind the row that goes beyond
+    that, and gives what is left.
     """
-    return _bound(steps, "groups", (create, merge))
+    return _bound(steps, "known_groups" if few_are_new else "groups", (create, merge))
 
 
 def listing_loop(steps: Sequence[Step]) -> Callable[..., Any] | None:

@@ -60,7 +60,7 @@ class NestedLoops(LoopBlock):
 
     def _for_each(self, function: Inlined, items: ast.expr, item: str, element: ast.expr) -> ast.expr:
         """Go through the items, with what the function held besides let go before that, the rest after it."""
-        if self._plan.consumer in {"groups", "lists"}:
+        if self._plan.consumer in {"groups", "known_groups", "lists"}:
             self.has_room = True
             used = ast.Call(self.cell(0, "len", 0), [items], [], **OWN)
             self._block.append(ast.AugAssign(named(ROOM, store=True), ast.Sub(), used, **OWN))

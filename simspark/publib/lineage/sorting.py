@@ -56,7 +56,7 @@ class SortedRows:
         self._share = Share(task.budget)
         self._kept: list[Any] = []
         self._runs: list[tuple[int, Run]] = []
-        for window in windows(rows, task.memory_budget_bytes, self._held_bytes, self._spill):
+        for _, window in windows(rows, task.memory_budget_bytes, self._held_bytes, self._spill):
             self._kept.extend(window)
         self._kept.sort(key=self._key, reverse=self._reverse)
 

@@ -34,6 +34,7 @@ _SPREAD = 0x9E3779B97F4A7C15
 _HASH_BITS = (1 << 64) - 1
 _BUCKET_SHIFT = 58
 FIRST_WINDOW_ROWS = 16
+WINDOW_ROWS = 1 << 16
 SAMPLES = 64
 _ELEMENTS = 16
 _DEPTH = 4
@@ -109,27 +110,32 @@ def _sampled_keys(groups: dict[Any, Any]) -> list[Any]:
 
 
 def windows(rows: Iterator[Any], budget_bytes: int, held: Callable[[int], int],
-            spill: Callable[[], None]) -> Iterator[Iterator[Any]]:
-    """The rows in windows, each to be read to its end; between them ``spill`` is called if too much is held.
+            spill: Callable[[], None]) -> Iterator[tuple[int, Iterator[Any]]]:
+    """The rows in windows of at most so many, each to be read to its end; behind some, ``spill`` is called.
 
-    ``held`` gives bytes for the number of rows since the last spill. Windows grow to twice what was read, but end
-    where the budget will be reached if what is held goes on growing as it did.
+    That is where too much is held: ``held`` gives bytes for the number of rows since the last spill. It is asked when
+    twice as many rows were read as before, and where the budget will be reached if what is held grows as it did.
     """
-    seen, window, rows = 0, FIRST_WINDOW_ROWS, iter(rows)
+    seen, due, checked, rows = 0, FIRST_WINDOW_ROWS, True, iter(rows)
     for first in rows:
-        yield chain((first,), islice(rows, window - 1))
+        window = min(due - seen, WINDOW_ROWS)
+        yield window, chain((first,), islice(rows, window - 1))
         seen += window
-        size = held(seen)
-        if size > budget_bytes:
-            spill()
-            seen, window = 0, FIRST_WINDOW_ROWS
-        else:
-            window = next_window(seen, size, budget_bytes)
+        checked = seen >= due
+        if checked:
+            due = next_check(seen, held(seen), budget_bytes)
+            if not due:
+                spill()
+                seen, due = 0, FIRST_WINDOW_ROWS
+    if not checked and held(seen) > budget_bytes:
+        spill()
 
 
-def next_window(seen: int, size: int, budget_bytes: int) -> int:
-    """How many rows may come until memory is looked at again, if so many took so much of the budget."""
-    return max(FIRST_WINDOW_ROWS, min(2 * seen, (budget_bytes - size) * seen // max(size, 1) + 1))
+def next_check(seen: int, size: int, budget_bytes: int) -> int:
+    """After how many rows what is held is to be looked at again, when so many took so much; 0 if it is too much."""
+    if size > budget_bytes:
+        return 0
+    return seen + max(FIRST_WINDOW_ROWS, min(2 * seen, (budget_bytes - size) * seen // max(size, 1) + 1))
 
 
 def batches_checked(batches: Iterable[Any], budget_bytes: int, held: Callable[[int], int],
@@ -140,15 +146,11 @@ def batches_checked(batches: Iterable[Any], budget_bytes: int, held: Callable[[i
         yield batch
         seen += len(batch[0] if type(batch) is tuple else batch)
         checked = seen >= due
-        if not checked:
-            continue
-        size = held(seen)
-        if size > budget_bytes:
-            spill()
-            seen, due = 0, FIRST_WINDOW_ROWS
-        else:
-            room = (budget_bytes - size) * seen // max(size, 1) + 1
-            due = seen + max(FIRST_WINDOW_ROWS, min(2 * seen, room))
+        if checked:
+            due = next_check(seen, held(seen), budget_bytes)
+            if not due:
+                spill()
+                seen, due = 0, FIRST_WINDOW_ROWS
     if not checked and held(seen) > budget_bytes:
         spill()
 
@@ -289,7 +291,10 @@ class Replay:
             self._runs.append(Run(task).write([iter(self._kept)]))
             self._kept = []
 
-        for window in windows(rows, task.memory_budget_bytes, lambda _: share.count(estimate_list(self._kept)), spill):
+        def held(_: int) -> int:
+            return share.count(estimate_list(self._kept))
+
+        for _, window in windows(rows, task.memory_budget_bytes, held, spill):
             self._kept.extend(window)
 
     @property

@@ -177,7 +177,7 @@ def test_a_row_enters_no_frame_in_a_chain_of_small_functions(tmp_path, monkeypat
 
     for module in ("steps", "fusion", "aggregation"):  # as if nobody counted
         monkeypatch.setattr(f"simspark.publib.lineage.{module}.fused_after", lambda task: 0)
-    frames(1)  # the loop is made
+    frames(4 * ROWS)  # the loops are made
     assert frames(ROWS) < ROWS // 10
 
 
@@ -219,3 +219,30 @@ def test_words_are_counted_without_a_frame_or_a_tuple_for_each(tmp_path):
     assert type(loop) is type(len)
     rows = apply_steps([Map(lambda word: (word, 1))], words, 0, task)
     assert dict(reducing(operator.add).combine_values(rows, task)) == {"a": ROWS // 3 * 2, "b": ROWS // 3}
+
+
+class Key:
+    """A key that counts how often it is looked for."""
+
+    looks = 0
+
+    def __init__(self, number):
+        self.number = number
+
+    def __hash__(self):
+        Key.looks += 1
+        return self.number
+
+    def __eq__(self, other):
+        return self.number == other.number
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="what is traced is called")
+@pytest.mark.parametrize("function", [operator.add, lambda a, b: a - b], ids=["added", "subtracted"])
+def test_a_key_is_looked_for_twice_once_it_is_known(tmp_path, function):
+    task = task_on(FilesPlane(str(tmp_path)), budget_bytes=1 << 40)
+    keys, rows = [Key(number) for number in range(100)], 10 * ROWS
+    steps = [Map(lambda x: (keys[x % 100], x))]
+    Key.looks = 0
+    combined = reducing(function).combine_values(apply_steps(steps, iter(range(rows)), 0, task), task)
+    assert len(list(combined)) == 100 and Key.looks < 2.5 * rows

@@ -223,18 +223,26 @@ def test_a_chain_in_a_loop_gives_and_raises_what_the_steps_do(steps: list[Step])
     assert_same(steps, [])
 
 
+@pytest.mark.parametrize("few_are_new", [False, True])
 @pytest.mark.parametrize("steps", CHAINS)
-def test_reductions_and_groups_are_the_same_as_step_by_step(steps: list[Step]) -> None:
+def test_reductions_and_groups_are_the_same_as_step_by_step(steps: list[Step], few_are_new: bool,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    loop_for = fusion.grouping_loop
+    monkeypatch.setattr(fusion, "grouping_loop", lambda *what: loop_for(*what[:3], few_are_new))
+
     def ends(task: TaskRun) -> list[Any]:
         def of(use: Callable[[Any], Any], more: list[Step]) -> Any:
             try:
                 return use(apply_steps([*steps, *more], iter(OF_TEN), 0, task))
             except Exception as error:
                 frames = [frame.function for frame in failures.describe(error).frames]
-                return type(error), str(error), [name for name in frames if name not in {"of", "<lambda>"}]
+                frames = [name for name in frames if name not in {"of", "<lambda>"}]
+                return type(error), str(error), frames, error.__context__
 
         keyed: list[Step] = [Map(lambda x: (repr(x)[:1], x))]
-        always = [*map(reducing, [lambda a, b: (a, b), lambda a, b: a, max, operator.add]), grouping(),
+        fails = lambda v: [v][v != 0]
+        always = [Aggregator(fails, operator.sub, operator.add), Aggregator(lambda v: v, lambda c, v: fails(c), max),
+                  *map(reducing, [lambda a, b: (a, b), lambda a, b: a, max, operator.add]), grouping(),
                   Aggregator(lambda v: [v], lambda c, v: [*c, v], operator.add)]
         return [
             of(partial(sinks.Reduce(lambda a, b: (a, b)), 0), []), of(partial(sinks.Reduce(operator.add), 0), []),
