@@ -81,8 +81,12 @@ DATA: list[list[Any]] = [[(1, 2), (2, 0, 3), [4, 5], {6: 7}], [[(1, 2), (3, 4)]]
                          [range(4), (None, 1), set("a")], [([1, 2], 5), (3, 4)], [{}, 0]]  # fmt: skip
 
 
+@pytest.mark.parametrize("few_are_new", [False, True])
 @pytest.mark.parametrize("source", NESTED)
-def test_groups_of_several_rows_of_one_are_the_same(source: str) -> None:
+def test_groups_of_several_rows_of_one_are_the_same(source: str, few_are_new: bool,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    loop_for = fusion.grouping_loop
+    monkeypatch.setattr(fusion, "grouping_loop", lambda *what: loop_for(*what[:3], few_are_new))
     flat = FlatMap(function(source, globals()), site="a.py:1")
     for data in DATA:
         assert_same([flat], data)
