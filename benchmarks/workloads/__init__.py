@@ -14,11 +14,15 @@ from typing import NamedTuple
 
 
 class Goal(NamedTuple):
-    """What simspark's time is measured by: parts of PySpark's time and of the floor's, and peak memory."""
+    """What simspark's time is measured by: parts of PySpark's time and of the floor's, and peak memory.
+
+    ``of_local``: what a cluster on the same machine may take of the time without one.
+    """
 
     of_pyspark: float
     of_floor: float
     peak_mb: int = 0
+    of_local: float = 1.25
 
 
 class Given(NamedTuple):
