@@ -221,7 +221,8 @@ def test_ctrl_c_is_the_programs_and_what_was_seen_is_drawn(scratch, tmp_path):
         "    sc.range(2).map(lambda x: time.sleep(99)).count()\n"
     )
     command = [sys.executable, "-m", "simspark.cli.simspark", "profile", "long.py"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) as running:
         wait_until(lambda: (tmp_path / "1").exists(), "the first job")
         os.killpg(running.pid, signal.SIGINT)
         _, said = running.communicate(timeout=60)
