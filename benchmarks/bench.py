@@ -225,6 +225,8 @@ def main(words: list[str]) -> int:
         figures = {}
         for name in given.workloads or workloads.NAMES:
             figures[name] = bench.measure(name)
+            if given.save:  # so that a run that is cut short has kept what it has measured
+                report.save(report.as_json(given, figures))
             if not given.json:
                 print(report.lines(name, figures[name], given.scale), flush=True)
     told = report.as_json(given, figures)
