@@ -9,14 +9,15 @@ Groups are spilled in runs. A run is a segment file of buckets (by the hash of t
 where ordinals count what was ever spilled, in its order. Merging takes one bucket at a time through all runs, so
 that only a bucket's groups are in memory, and writes it with the ordinal at which each key first occurred; at the
 end the buckets, each ascending, are merged by ordinal. The keys of a partition have much of their hashes in common,
-so a bucket is chosen by bits that all of the hash has a part in.
+so a bucket is chosen by bits that all of the hash has a part in. A bucket that is itself larger than memory is taken
+apart by further bits and merged in the same way.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, count, islice
+from itertools import chain, islice
 from operator import itemgetter
 from sys import getsizeof
 from typing import Any
@@ -31,13 +32,17 @@ CHUNK_ROWS = 1 << 13
 BATCHES_IN_BUDGET = 2048  # encoded; in memory their rows are several times as large, and a merge reads BUCKETS of them
 LEAST_WINDOW_BYTES = 4 << 10
 _SPREAD = 0x9E3779B97F4A7C15
-_HASH_BITS = (1 << 64) - 1
-_BUCKET_SHIFT = 58
+_HASH_SIZE = 64
+_HASH_BITS = (1 << _HASH_SIZE) - 1
+_BUCKET_BITS = 6
+MOST_LEVELS = 3  # of buckets in buckets: more do not help, where most of the rows are of one key
+ENCODED_IN_BUDGET = 8  # a bucket's groups may take half a budget in memory, where they are several times as large
 FIRST_WINDOW_ROWS = 16
 WINDOW_ROWS = 1 << 16
 SAMPLES = 64
 _ELEMENTS = 16
 _DEPTH = 4
+_Numbered = tuple[int, Any, Any]  # ordinal, key, content or group
 _UNIT_BYTES = 16  # of memory: nothing takes less, and nothing takes a part of one
 _LIST_BYTES = getsizeof([])
 _ROW_BYTES = 72  # a tuple of two, and a place in a list
@@ -182,6 +187,11 @@ class Run:
             raise
         return self
 
+    def segment_bytes(self, segments: Iterable[int]) -> int:
+        """How much these segments take together, encoded."""
+        with SegmentFile(self._path) as file:
+            return sum(file.extent(segment)[1] for segment in segments)
+
     def opened(self) -> Callable[[int], Iterator[list[Any]]]:
         """Open the file: what is returned gives the rows of a segment, in lists."""
         file, window_bytes = SegmentFile(self._path), max(LEAST_WINDOW_BYTES, 2 * self._batch_bytes)
@@ -204,13 +214,15 @@ class BucketRuns:
 
     A key's first content becomes a group by ``start(content)``; each later one makes it
     ``step(group, content)``. A run is a file of chunks, each with a segment for each bucket, so that no more than a
-    chunk of pairs is taken apart at a time.
+    chunk of pairs is taken apart at a time. ``level`` counts the buckets that these are in.
     """
 
-    def __init__(self, task: TaskRun, start: Callable[[Any], Any], step: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, task: TaskRun, start: Callable[[Any], Any], step: Callable[[Any, Any], Any],
+                 level: int = 0) -> None:
         self._task = task
         self._start = start
         self._step = step
+        self._level = level
         self._runs: list[tuple[Run, int]] = []
         self._count = 0
 
@@ -219,20 +231,21 @@ class BucketRuns:
 
     def spill(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Write one run, after all others."""
-        self._count += self._write(pairs, self._count, len(self._runs))
+        numbered = ((ordinal, key, content) for ordinal, (key, content) in enumerate(pairs, self._count))
+        self._count += self._write(numbered, len(self._runs))
 
     def spill_first(self, groups: dict[Any, Any], content: Callable[[Any], Any]) -> None:
         """Write one run that counts as before all others: content(group) for each group. Once."""
-        pairs = ((key, content(group)) for key, group in groups.items())
-        self._write(pairs, -len(groups), 0)
+        numbered = ((ordinal, key, content(group)) for ordinal, (key, group) in enumerate(groups.items(), -len(groups)))
+        self._write(numbered, 0)
 
-    def _write(self, pairs: Iterable[tuple[Any, Any]], ordinal: int, place: int) -> int:
-        pairs, ordinals, sizes = iter(pairs), count(ordinal), []
+    def _write(self, numbered: Iterator[_Numbered], place: int) -> int:
+        sizes = []
 
         def segments() -> Iterator[Iterator[Any]]:
-            while chunk := list(islice(pairs, CHUNK_ROWS)):
+            while chunk := list(islice(numbered, CHUNK_ROWS)):
                 sizes.append(len(chunk))
-                yield from map(iter, _bucketed(chunk, ordinals))
+                yield from map(iter, _bucketed(chunk, self._level))
 
         run = Run(self._task).write(segments())
         self._runs.insert(place, (run, len(sizes)))
@@ -240,20 +253,35 @@ class BucketRuns:
 
     def merged(self) -> Iterator[tuple[Any, Any]]:
         """Each key once, with its group, in first-seen order."""
+        return map(itemgetter(1, 2), self._merged())
+
+    def _merged(self) -> Iterator[_Numbered]:
         result = Run(self._task).write(map(self._merged_bucket, range(BUCKETS)))
         for run, _ in self._runs:
             run.remove()
         batches_of = result.opened()
         result.remove()
-        ordered = merge_blocks(map(batches_of, range(BUCKETS)), itemgetter(0))
-        return map(itemgetter(1, 2), chain.from_iterable(ordered))
+        return chain.from_iterable(merge_blocks(map(batches_of, range(BUCKETS)), itemgetter(0)))
 
-    def _merged_bucket(self, bucket: int) -> Iterator[tuple[int, Any, Any]]:
+    def _merged_bucket(self, bucket: int) -> Iterator[_Numbered]:
+        if self._is_too_large(bucket):
+            parts = BucketRuns(self._task, self._start, self._step, self._level + 1)
+            parts._write(self._rows_of_bucket(bucket), 0)
+            return parts._merged()
+        return self._folded(self._rows_of_bucket(bucket))
+
+    def _is_too_large(self, bucket: int) -> bool:
+        if self._level + 1 == MOST_LEVELS:
+            return False
+        encoded = sum(run.segment_bytes(range(bucket, chunks * BUCKETS, BUCKETS)) for run, chunks in self._runs)
+        return encoded > max(self._task.memory_budget_bytes // ENCODED_IN_BUDGET, LEAST_WINDOW_BYTES)
+
+    def _folded(self, rows: Iterator[_Numbered]) -> Iterator[_Numbered]:
         start, step = self._start, self._step
         ordinals: dict[Any, int] = {}
         groups: dict[Any, Any] = {}
         nan: Any = None
-        for ordinal, key, content in self._rows_of_bucket(bucket):
+        for ordinal, key, content in rows:
             if key != key:  # noqa: PLR0124 - NaN
                 key = nan = key if nan is None else nan  # noqa: PLW2901
             if key in groups:
@@ -263,19 +291,21 @@ class BucketRuns:
                 ordinals[key] = ordinal
         return zip(ordinals.values(), groups.keys(), groups.values(), strict=True)
 
-    def _rows_of_bucket(self, bucket: int) -> Iterator[tuple[int, Any, Any]]:
+    def _rows_of_bucket(self, bucket: int) -> Iterator[_Numbered]:
         for run, chunks in self._runs:
             batches_of = run.opened()
             for chunk in range(chunks):
                 yield from chain.from_iterable(batches_of(chunk * BUCKETS + bucket))
 
 
-def _bucketed(pairs: list[tuple[Any, Any]], ordinals: Iterator[int]) -> list[list[tuple[int, Any, Any]]]:
-    """(ordinal, key, content) in the bucket of the key."""
-    buckets: list[list[tuple[int, Any, Any]]] = [[] for _ in range(BUCKETS)]
-    for (key, content), ordinal in zip(pairs, ordinals, strict=False):
-        place = (hash(key) * _SPREAD & _HASH_BITS) >> _BUCKET_SHIFT if key == key else 0  # noqa: PLR0124 - NaN
-        buckets[place].append((ordinal, key, content))
+def _bucketed(rows: list[_Numbered], level: int) -> list[list[_Numbered]]:
+    """Rows of (ordinal, key, content) in the buckets of their keys."""
+    buckets: list[list[_Numbered]] = [[] for _ in range(BUCKETS)]
+    shift = _HASH_SIZE - _BUCKET_BITS * (level + 1)
+    for row in rows:
+        key = row[1]
+        place = (hash(key) * _SPREAD & _HASH_BITS) >> shift & BUCKETS - 1 if key == key else 0  # noqa: PLR0124 - NaN
+        buckets[place].append(row)
     return buckets
 
 

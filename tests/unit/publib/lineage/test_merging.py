@@ -15,7 +15,7 @@ from simspark.publib.lineage.merging import merge_blocks
 from simspark.publib.lineage.partitioner import RangePartitioner
 from simspark.publib.lineage.sinks import ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering, SortedRows
-from simspark.publib.lineage.spill import BUCKETS, LEAST_WINDOW_BYTES, BucketRuns, Run
+from simspark.publib.lineage.spill import BUCKETS, LEAST_WINDOW_BYTES, MOST_LEVELS, BucketRuns, Run
 from tests.unit.publib.planes import FilesPlane, task_on
 
 pytestmark = pytest.mark.unit
@@ -108,6 +108,33 @@ def test_keys_of_one_partition_are_spread_over_the_buckets(tmp_path: Any) -> Non
     sizes = [len(list(chain.from_iterable(batches_of(bucket)))) for bucket in range(BUCKETS)]
     assert sum(sizes) == 2000
     assert max(sizes) < 100
+
+
+@pytest.mark.parametrize("huge_key", [False, True])
+def test_a_bucket_larger_than_memory_is_taken_apart_again(tmp_path: Any, monkeypatch: Any, huge_key: bool) -> None:
+    levels, folded = set(), []
+    folded_of, split = BucketRuns._folded, BucketRuns._rows_of_bucket
+
+    def fold(runs: BucketRuns, rows: Any) -> Any:
+        groups = list(folded_of(runs, rows))
+        folded.append(sum(len(group) for _, _, group in groups))
+        return iter(groups)
+
+    monkeypatch.setattr(BucketRuns, "_folded", fold)
+    monkeypatch.setattr(BucketRuns, "_rows_of_bucket", lambda runs, bucket: (
+        levels.add(runs._level), split(runs, bucket))[1])
+    plane = FilesPlane(str(tmp_path))
+    runs = BucketRuns(task_on(plane, budget_bytes=16_000), lambda content: [content], lambda group, new: [*group, new])
+    rows = [(number % 5000 if not huge_key or number % 3 else 7, number) for number in range(20_000)]
+    for start in range(0, len(rows), 1000):
+        runs.spill(rows[start : start + 1000])
+    expected: dict[int, list[int]] = {}
+    for key, value in rows:
+        expected.setdefault(key, []).append(value)
+    assert list(runs.merged()) == list(expected.items())
+    assert levels == set(range(MOST_LEVELS if huge_key else 2))
+    assert len([size for size in folded if size > 60]) == (1 if huge_key else 0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_is_read_is_never_in_memory_as_a_whole(tmp_path: Any, monkeypatch: Any) -> None:
