@@ -112,7 +112,7 @@ def test_programs_that_spill_take_each_way_and_show_what_the_oracle_shows(
 
 def test_random_programs_take_the_usual_ways(tmp_path: Path, taken: Counter[str]) -> None:
     here = Here(tmp_path)
-    for number in range(20):
+    for number in range(30):
         examples(number, 2)(given(programs(FOR_US))(lambda lines: here.compare(lines, TINY)))()
     seldom = {"BucketRuns.spill_first", "ExecutorCache._let_go", "ExecutorCache._keep_in_file",
               "Replay.__init__.<locals>.spill"}

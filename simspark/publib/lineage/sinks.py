@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from operator import length_hint
 from typing import Any
 
@@ -19,7 +19,7 @@ from simspark.publib.lineage.aggregation import Aggregator
 from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.folding import Groups
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
-from simspark.publib.lineage.sorting import Ordering, SortedRows
+from simspark.publib.lineage.sorting import Ordering
 from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, estimate_columns, estimate_list
 from simspark.publib.lineage.steps import Map, StepRows
 from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
@@ -27,14 +27,18 @@ from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.optimizations import uses
 
 BUCKET_WINDOW_ROWS = 4096
+SORTED_WINDOW_ROWS = 4096
+SORTED_WINDOW_BYTES = 2 << 20
 _BATCH_SAMPLES = 8
 
 
 class ShuffleWrite(NamedTuple):
     """Writes (key, value) rows as a map output: segment r of one file is reduce partition r.
 
-    An aggregator combines first, and the distinct keys are placed; an ordering sorts first, and where the partitions
-    are ranges of that order the sorted rows are cut at the bounds. Rows of a segment keep their order.
+    An aggregator combines first, and the distinct keys are placed. Where there is an ordering of which the partitions
+    are ranges, some thousands of rows at a time are sorted and cut at the bounds: as many as the processor keeps near,
+    so that sorting and writing them wait for no memory, and who merges the runs finds them one after another. Rows of
+    equal keys keep their order in a segment, and without an ordering all do.
     """
 
     shuffle: int
@@ -50,25 +54,16 @@ class ShuffleWrite(NamedTuple):
             combined = self.aggregator.combine_values(rows, task)
             rows = iter(combined)
         name = f"shuffle-{self.shuffle}-{task.partition}-{task.task_id}"
-        if self.ordering is not None and self.ordering.fits(self.partitioner) and uses("cuts"):
-            ordered = self.ordering.sort(rows, task)
-            return MapDone(name, _committed(task, name, lambda file: self._write_cut(ordered, file, task)))
         buckets = _Buckets(self.num_partitions, task)
-        if combined is not None and combined.held is not None and self.ordering is None and uses("columns"):
+        if self.ordering is not None and self.ordering.fits(self.partitioner) and uses("cuts"):
+            buckets.fill_sorted(rows, self.ordering, self.partitioner)
+        elif combined is not None and combined.held is not None and self.ordering is None and uses("columns"):
             buckets.fill_groups(combined.held, combined.kinds, self.partitioner)
         elif self.num_partitions == 1:
             buckets.fill_single(rows)
         else:
             buckets.fill(rows, self.partitioner)
         return MapDone(name, _committed(task, name, buckets.write_to))
-
-    def _write_cut(self, ordered: SortedRows, file: FileSink, task: TaskRun) -> list[int]:
-        assert isinstance(self.partitioner, RangePartitioner)
-        sizes = [0] * self.num_partitions
-        for number, rows in ordered.cut(self.partitioner):
-            sizes[number] = write_rows(file, number, rows, task.batch_rows)
-        file.append(self.num_partitions - 1, [])
-        return sizes
 
 
 def are_pairs(rows: Sequence[Any]) -> bool:
@@ -130,6 +125,24 @@ class _Buckets:
             else:
                 self._rows[0] += batch
             size = self._settle(len(batch), estimate_list(batch, _BATCH_SAMPLES))
+
+    def fill_sorted(self, rows: Iterator[Any], ordering: Ordering, partitioner: RangePartitioner) -> None:
+        """Place all rows: so many at a time are sorted, and cut where the partitions, which are ranges, end."""
+        self._window = SORTED_WINDOW_ROWS
+        size = FIRST_WINDOW_ROWS
+        while batch := list(islice(rows, size)):
+            keys = [row[0] for row in batch]
+            order, ends = ordering.cut(keys, partitioner)
+            if self._takes_pairs(batch):
+                values = [row[1] for row in batch]
+                _deal(keys, order, ends, self._keys)
+                _deal(values, order, ends, self._rows)
+                added_bytes = estimate_columns(keys, values, _BATCH_SAMPLES)
+            else:
+                _deal(batch, order, ends, self._rows)
+                added_bytes = estimate_list(batch, _BATCH_SAMPLES)
+            fits = SORTED_WINDOW_BYTES * len(batch) // added_bytes
+            size = max(1, min(fits, self._settle(len(batch), added_bytes)))
 
     def fill_groups(self, groups: Groups, kinds: Collection[type], partitioner: Partitioner) -> None:
         """Place the keys of a dictionary, which are of these types, with their values."""
@@ -215,6 +228,13 @@ class _Buckets:
             run.close()
             os.unlink(path)
         return sizes
+
+
+def _deal(column: list[Any], order: list[int], ends: list[int], buckets: list[list[Any]]) -> None:
+    """Add the rows in that order to the buckets, to each those up to where it ends."""
+    for bucket, (start, stop) in zip(buckets, pairwise([0, *ends]), strict=True):
+        if start < stop:
+            bucket += [column[at] for at in order[start:stop]]
 
 
 class ResultSink(NamedTuple):

@@ -6,10 +6,11 @@ numbers) raise the TypeError that Python raises; NaN has no place in an order, a
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, groupby, pairwise
+from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeGuard
 
 from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.merging import end_of, merge_blocks
@@ -36,10 +37,17 @@ class Ordering(NamedTuple):
             return itemgetter(0)
         return lambda row: function(row[0])
 
-    def fits(self, partitioner: Any) -> bool:
+    def fits(self, partitioner: Any) -> TypeGuard[RangePartitioner]:
         """Whether rows in this order are in the order of the partitions of ``partitioner``."""
         return (isinstance(partitioner, RangePartitioner) and partitioner.ascending == self.ascending
                 and partitioner.func == self.function)
+
+    def cut(self, keys: list[Any], partitioner: RangePartitioner) -> tuple[list[int], list[int]]:
+        """The places of ``keys`` in the order that they have, and where in it each partition ends; one that fits."""
+        function = self.function
+        marks = keys if function is None else [function(key) for key in keys]
+        order = sorted(range(len(marks)), key=marks.__getitem__, reverse=not self.ascending)
+        return order, _cut_at_bounds([marks[at] for at in order], partitioner)
 
     def sort(self, rows: Iterator[Any], task: TaskRun) -> SortedRows:
         """All rows in order; see SortedRows."""
@@ -91,28 +99,17 @@ class SortedRows:
         rows = chain.from_iterable(self.blocks()) if self._runs else iter(self._kept)
         return self._share.until_read(rows)
 
-    def cut(self, partitioner: RangePartitioner) -> Iterator[tuple[int, Iterator[Any]]]:
-        """(partition, its rows) for each that has rows, in order; to be read one after another."""
-        pieces = (
-            (number, block[start:stop])
-            for block in self.blocks()
-            for number, (start, stop) in enumerate(pairwise([0, *cut_at_bounds(block, self._key, partitioner)]))
-            if start < stop
-        )
-        for number, parts in groupby(pieces, itemgetter(0)):
-            yield number, chain.from_iterable(rows for _, rows in parts)
 
-
-def cut_at_bounds(rows: list[Any], key: Callable[[Any], Any], partitioner: RangePartitioner) -> list[int]:
-    """Where each partition's rows end in ``rows``, which are sorted in the partitioner's order by ``key``.
-
-    ``key`` gives what the bounds are compared with.
-    """
+def _cut_at_bounds(marks: list[Any], partitioner: RangePartitioner) -> list[int]:
+    """Where each partition's part ends of what its bounds are compared with, sorted in its order."""
     if partitioner.ascending:
-        ends = [end_of(bound, rows, key, False, with_equal=True) for bound in partitioner.bounds]
-        ends += [len(rows)] * (partitioner.num_partitions - len(ends))
-        return ends
-    # Partition n-1-i begins where keys are no longer above bounds[i-1].
-    ends = [end_of(bound, rows, key, True, with_equal=False) for bound in reversed(partitioner.bounds)]
+        ends = [bisect_right(marks, bound) for bound in partitioner.bounds]
+        return ends + [len(marks)] * (partitioner.num_partitions - len(ends))
+    # Partition n-1-i begins where marks are no longer above bounds[i-1].
+    ends = [end_of(bound, marks, _itself, True, with_equal=False) for bound in reversed(partitioner.bounds)]
     lead = partitioner.num_partitions - 1 - len(partitioner.bounds)
-    return [0] * lead + ends + [len(rows)]
+    return [0] * lead + ends + [len(marks)]
+
+
+def _itself(mark: Any) -> Any:
+    return mark

@@ -181,6 +181,17 @@ def test_a_row_enters_no_frame_in_a_chain_of_small_functions(tmp_path, monkeypat
     assert frames(ROWS) < ROWS // 10
 
 
+@pytest.mark.skipif(sys.gettrace() is not None, reason="what is traced is called")
+def test_a_row_that_is_sorted_enters_no_frame_on_its_way(tmp_path):
+    plane = FilesPlane(str(tmp_path))
+    rows = [(number * 7919 % ROWS, number) for number in range(ROWS)]
+    write = ShuffleWrite(1, RangePartitioner(2, [ROWS // 2]), 2, None, Ordering())
+    assert frames_entered(lambda: write.run(iter(rows), task_on(plane))) < ROWS // 10
+    plane.outputs[1] = [FileRef("here", *os.listdir(tmp_path))]
+    read = ShuffleRead(1, None, Ordering())
+    assert frames_entered(lambda: list(read.rows(0, task_on(plane)))) < ROWS // 10
+
+
 def spread(row):
     """What PageRank does with each of its rows."""
     _, (targets, rank) = row

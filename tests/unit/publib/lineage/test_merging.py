@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from simspark.publib.lineage import sorting
 from simspark.publib.lineage.merging import merge_blocks
-from simspark.publib.lineage.partitioner import RangePartitioner
-from simspark.publib.lineage.sinks import ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering, SortedRows
 from simspark.publib.lineage.spill import BUCKETS, LEAST_WINDOW_BYTES, MOST_LEVELS, BucketRuns, Run
 from tests.unit.publib.planes import FilesPlane, task_on
@@ -77,28 +75,6 @@ def test_never_more_runs_are_kept_than_a_few_times_what_is_merged_at_once(
     assert max(read_at_once[:-1]) == 4
     assert read_at_once[-1] < 20
     assert max(files) < 25
-
-
-def test_spilled_rows_are_cut_at_the_bounds_without_a_second_spill(tmp_path: Any) -> None:
-    rows = [(at * 7919 % 1000, at) for at in range(3000)]
-    written = {}
-    for budget in (5_000, 1 << 30):
-        plane = FilesPlane(str(tmp_path / str(budget)))
-        (tmp_path / str(budget)).mkdir()
-        for ascending in (True, False):
-            partitioner = RangePartitioner(5, [100, 500, 500, 900], ascending)
-            write = ShuffleWrite(1, partitioner, 5, None, Ordering(None, ascending))
-            task = task_on(plane, budget_bytes=budget, task_id=int(ascending))
-            done = write.run(iter(rows), task)
-            with plane.opened(done.name) as file:
-                written[budget, ascending] = [
-                    list(chain.from_iterable(file.batches(number))) for number in range(5)]
-            assert done.sizes[2 if ascending else 2] == 0
-            assert task.budget.counted_bytes <= budget
-        assert bool(plane.scratched) == (budget == 5_000)
-    assert written[5_000, True] == written[1 << 30, True]
-    assert written[5_000, False] == written[1 << 30, False]
-    assert sum(map(len, written[5_000, True])) == 3000
 
 
 def test_keys_of_one_partition_are_spread_over_the_buckets(tmp_path: Any) -> None:
