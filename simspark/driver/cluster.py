@@ -3,7 +3,7 @@
 The master only grants; a master that is down for a while stops new grants and nothing else. Its session is dialled
 again for ever, and a master that does not know us any more gets the registration anew, with the executors that we
 hold. Workers that host executors of ours dial us with their own key, which the grant named; they report exits straight,
-remove files, and end executors when the master is down.
+and who is stopped by a signal, remove files, and end executors when the master is down.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Membership:
         self._given_back: set[str] = set()
         self._worker_peers: dict[str, str] = {}
         self._worker_keys: dict[str, str] = {}
+        self._paused: dict[str, tuple[str, ...]] = {}
         self._incarnations: dict[str, int] = {}
         self._wanted = 0
         self._registered = False
@@ -169,6 +170,7 @@ class Membership:
     def _lose_worker(self, worker: str) -> None:
         self._incarnations.pop(worker, None)
         self._worker_keys.pop(worker, None)
+        self._paused.pop(worker, None)
         for executor in [name for name, grant in self._grants.items() if grant.worker == worker]:
             del self._grants[executor]
             self._given_back.discard(executor)
@@ -205,6 +207,11 @@ class Membership:
                     for exit_ in ended:
                         self._end_executor(exit_)
                 return True
+            case machine.Received(peer, messages.ExecutorsPaused(executors)):
+                for worker, known in self._worker_peers.items():
+                    if known == peer:
+                        self._pause(worker, executors)
+                return True
             case machine.PeerLost(peer, _):
                 for worker, known in list(self._worker_peers.items()):
                     if known == peer:
@@ -224,4 +231,14 @@ class Membership:
         self._worker_peers[hello.worker] = peer
         self._incarnations[hello.worker] = hello.incarnation
         self._add_owner(hello.owner)
+        self._pause(hello.worker, ())
+
+    def _pause(self, worker: str, executors: tuple[str, ...]) -> None:
+        """These executors of a worker, and no other, are stopped by a signal now."""
+        before = self._paused.get(worker, ())
+        self._paused[worker] = executors
+        for executor in {*before, *executors}:
+            grant = self._grants.get(executor)
+            if grant is not None and grant.worker == worker and (executor in before) != (executor in executors):
+                self._news.stopped(executor, executor in executors)
 

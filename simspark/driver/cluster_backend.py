@@ -2,12 +2,14 @@
 
 The session with the master, the driver's own TCP listener for executors and workers, and the block server for the
 driver's files on a loop of its own, so that large files never hold the scheduling up. All of it speaks CURVE; whom the
-listener lets in is what grants have named.
+listener lets in is what grants have named. Executors on this machine find a Unix socket in the driver's directory
+instead, which costs neither them nor the driver a thread to hand over to; who cannot get there takes the other way.
 """
 
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from simspark.publib.blocks.fetch import BlockFetcher
 from simspark.publib.blocks.segments import decode_inline
 from simspark.publib.blocks.server import BlockServer
 from simspark.publib.clock import Clock
-from simspark.publib.errors import AccessRefused, BlockError, FetchFailed, NoMaster, SimsparkError
+from simspark.publib.errors import AccessRefused, BlockError, ConfigError, FetchFailed, NoMaster, SimsparkError
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.service import Loop
 from simspark.publib.template_client import JANITOR, TemplateClient
@@ -33,6 +35,7 @@ from simspark.publib.wire.envelope import local_identity
 from simspark.publib.wire.keys import ClientKeys, new_pair
 from simspark.publib.wire.messages import Owner
 from simspark.publib.wire.transport import Dialer, Listener
+from simspark.publib.wire.unix import SCHEME, UnixListener
 
 MASTER_TIMEOUT_S = 1.5
 MANY_EXECUTORS = 1 << 20
@@ -69,7 +72,7 @@ class ClusterBackend:
         self._nonce_secret = nonce_secret
         self._name = name
         self._janitor = None if swept else TemplateClient(JANITOR)
-        self._endpoints: list[Listener | Dialer] = []
+        self._endpoints: list[Listener | UnixListener | Dialer] = []
         self._context = zmq.Context()
         self._server = new_pair()
         self._executor_keys = new_pair()
@@ -94,14 +97,17 @@ class ClusterBackend:
         listener = self._listen(host, self._settings.driver_port, authenticator)
         self._serve_blocks(host, authenticator)
         sessions = WorkerSessions(listener.send, listener.accept, listener.refuse, listener.close_peer)
+        near = self._listen_here()
         self._membership = Membership(
-            self._registration(self._advertised(listener.endpoint)), engine,
+            self._registration(self._advertised(listener.endpoint), near), engine,
             MasterLink(self._send_to_master, self._dial_master), sessions, self._learn_owner, self._call_later,
             len(self._access.addresses),
         )  # fmt: skip
         self._membership.on_registered = self._registered.set
         authenticator.role_of = self._membership.role_of
         engine.listen(listener, self._membership.handle_worker)
+        if near is not None:
+            engine.listen(near)
         self._learn_owner(self.owner)
         engine.start()
         self._blocks_thread.start()
@@ -156,6 +162,20 @@ class ClusterBackend:
         self._endpoints.append(listener)
         return listener
 
+    def _listen_here(self) -> UnixListener | None:
+        """Where executors on this machine connect, if there is room for a socket; they need not.
+
+        Its name is used once, so whoever finds it elsewhere has found this one.
+        """
+        if self._settings.blocks_over_network:
+            return None
+        try:
+            near = UnixListener(self._directory.file(f"driver-{os.urandom(4).hex()}"), self._me)
+        except ConfigError:  # the path is too long
+            return None
+        self._endpoints.append(near)
+        return near
+
     def _serve_blocks(self, host: str, authenticator: _Authenticator) -> None:
         listener = self._listen(host, self._settings.block_port, authenticator)
         server = BlockServer(listener, self._directory_of)
@@ -165,7 +185,7 @@ class ClusterBackend:
     def _directory_of(self, application: str) -> str | None:
         return self._directory.path if application == self.application else None
 
-    def _registration(self, endpoint: str) -> messages.RegisterApplication:
+    def _registration(self, endpoint: str, near: UnixListener | None) -> messages.RegisterApplication:
         settings = self._settings
         cores_max = settings.cores_max // settings.executor_cores
         return messages.RegisterApplication(
@@ -174,6 +194,7 @@ class ClusterBackend:
             executor_secret=self._executor_keys.secret.encode(), nonce_secret=self._nonce_secret,
             cores_per_executor=settings.executor_cores, memory_per_executor_bytes=settings.executor_memory_bytes,
             max_executors=cores_max, labels=dict(settings.labels), placement=settings.placement, executors=(),
+            driver_socket="" if near is None else near.endpoint.removeprefix(SCHEME),
         )  # fmt: skip
 
     # ── the seams of Membership ──────────────────────────────────────────────────────────────────────────────────

@@ -242,7 +242,7 @@ SETTINGS: tuple[DriverSetting, ...] = tuple(DriverSetting(*row) for row in (
     ("spark.driver.port", "driver_port", _COUNT, "0", "Port that the driver listens on; 0: a free one."),
     ("spark.blockManager.port", "block_port", _COUNT, "0", "Port of the driver's block server; 0: a free one."),
     ("spark.simspark.blocks.overNetwork", "blocks_over_network", _FLAG, "false",
-     "On a cluster, fetch other processes' files from their block servers even where they could be mapped: for tests."),
+     "On a cluster, speak and fetch over the network even where Unix sockets and mapped files would do: for tests."),
     ("spark.local.dir", "local_dir", _TEXT, "", "Where short-lived files are; the temporary directory if empty."),
     ("spark.files", "shared_files", _TEXT, "", "Files to add for tasks, with commas between them."),
     ("spark.archives", "shared_archives", _TEXT, "", "Archives to unpack for tasks, with commas between them."),

@@ -52,7 +52,7 @@ class Engine:
         self._settings = settings
         self._nonce_secret = nonce_secret
         self._remove_file = remove_file
-        self._listener: Listener | UnixListener | None = None
+        self._listeners: dict[str, Listener | UnixListener] = {}
         self._dispatcher = Dispatcher(self._send, core.outputs)
         self._expected: dict[str, tuple[str, str]] = {}
         self._executor_of: dict[str, str] = {}
@@ -70,8 +70,8 @@ class Engine:
         self._thread.start()
 
     def listen(self, listener: Listener | UnixListener, first: Callable[[Any], bool] | None = None) -> None:
-        """Hear executors on this listener; ``first`` takes what is not theirs. Before ``start``."""
-        self._listener = listener
+        """Hear executors on this listener, too; ``first`` takes what is not theirs. Before ``start``."""
+        self._listeners[listener.PEERS] = listener
 
         def handle(event: Any) -> None:
             if first is None or not first(event):
@@ -263,8 +263,7 @@ class Engine:
     def _let_in(self, executor: str) -> None:
         """Accept an executor. Not before its worker has said where its files will be: others may soon want them."""
         peer, hello = self._early.pop(executor)
-        assert self._listener is not None
-        self._listener.accept(peer)
+        self._listener_of(peer).accept(peer)
         worker, host = self._expected[executor]
         self._executor_of[peer] = executor
         self._send(peer, self._settings(worker))
@@ -295,8 +294,7 @@ class Engine:
         self._early.pop(executor, None)
         if peer is not None:
             self._executor_of.pop(peer, None)
-            assert self._listener is not None
-            self._listener.close_peer(peer)
+            self._listener_of(peer).close_peer(peer)
         self.step(scheduling.ExecutorLost(executor, cause))
 
     def _submit(self, job: RunningJob) -> None:
@@ -392,12 +390,13 @@ class Engine:
             self._send(peer, message)
 
     def _send(self, peer: str, message: Any) -> None:
-        assert self._listener is not None
-        self._listener.send(peer, message)
+        self._listener_of(peer).send(peer, message)
 
     def _refuse(self, peer: str, code: str, text: str) -> None:
-        assert self._listener is not None
-        self._listener.refuse(peer, code, text)
+        self._listener_of(peer).refuse(peer, code, text)
+
+    def _listener_of(self, peer: str) -> Listener | UnixListener:
+        return self._listeners[peer[0]]
 
     def _stop(self) -> None:
         for peer in self._dispatcher.peers():

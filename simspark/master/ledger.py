@@ -137,7 +137,7 @@ class Ledger:
         return messages.ExecutorSpec(
             executor, application.application, hello.cores_per_executor, hello.memory_per_executor_bytes,
             hello.driver_endpoint, hello.driver_key, hello.executor_public, hello.executor_secret,
-            executor_nonce(hello.nonce_secret, executor),
+            executor_nonce(hello.nonce_secret, executor), hello.driver_socket,
         )  # fmt: skip
 
     def _next_executor(self, application: str) -> str:

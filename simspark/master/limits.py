@@ -30,7 +30,7 @@ def application_fault(hello: RegisterApplication) -> str:
     if max(len(hello.nonce_secret), len(hello.executor_secret)) > SECRET_LIMIT_BYTES:
         return f"a secret has at most {SECRET_LIMIT_BYTES} bytes"
     texts = hello.name, hello.user, hello.application, hello.driver_endpoint, hello.driver_key, hello.executor_public
-    return _too_long(*texts) or _label_fault(hello.labels)
+    return _too_long(*texts, hello.driver_socket) or _label_fault(hello.labels)
 
 
 def _label_fault(labels: dict[str, str]) -> str:

@@ -43,9 +43,10 @@ _LENGTH = struct.Struct("!I")
 class ExecutorStart(NamedTuple):
     """All that a new executor needs to find its driver. It goes through the pipe and by fork, nowhere else.
 
-    ``driver_key`` is empty on ipc; then there is no CURVE. ``directory`` is the application's directory on
-    this machine. ``memory_bytes`` is 0 for no limit. Output goes to ``log_path``, its head and its tail, or
-    nowhere when that is empty; with ``forward`` it comes back as ``Printed``, too.
+    ``driver_key`` is empty in local mode; then there is no CURVE. ``driver_socket`` is a second way to the driver,
+    where its machine is this one. ``directory`` is the application's directory on this machine. ``memory_bytes`` is 0
+    for no limit. Output goes to ``log_path``, its head and its tail, or nowhere when that is empty; with ``forward``
+    it comes back as ``Printed``, too.
     """
 
     executor: str
@@ -61,6 +62,7 @@ class ExecutorStart(NamedTuple):
     memory_bytes: int = 0
     log_path: str = ""
     forward: bool = False
+    driver_socket: str = ""
 
 
 class Started(NamedTuple):

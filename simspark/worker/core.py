@@ -6,8 +6,8 @@ It starts and ends executors on the master's word and watches over them. Guarant
   back-off, and each new session names what still runs. Ends of executors that the master may have missed
   are told again.
 * What the master says to kill after a registration (an older incarnation, an unknown application) is killed.
-* An application's driver hears of ends straight from here. It may end its own executors and remove its own
-  files, nobody else's.
+* An application's driver hears straight from here which executors have ended, and which a signal has stopped. It
+  may end its own executors and remove its own files, nobody else's.
 * An application is removed when the master says so, or when it runs nothing here and its driver is out of
   reach for ``orphan_grace_s``: its driver can compute anew what it loses, while nobody else would ever
   remove it.
@@ -37,6 +37,7 @@ from simspark.worker.supervision import (
     PHASES,
     Dial,
     ExecutorExited,
+    ExecutorPaused,
     ExecutorStarted,
     Hosted,
     IllegalTransition,
@@ -52,8 +53,8 @@ from simspark.worker.supervision import (
 )
 
 __all__ = [
-    "Dial", "ExecutorExited", "ExecutorStarted", "Leave", "LoadMeasured", "RemoveApplication", "RemoveFiles",
-    "ShutDown", "StartExecutors", "StopExecutor", "WorkerCore", "WorkerSettings",
+    "Dial", "ExecutorExited", "ExecutorPaused", "ExecutorStarted", "Leave", "LoadMeasured", "RemoveApplication",
+    "RemoveFiles", "ShutDown", "StartExecutors", "StopExecutor", "WorkerCore", "WorkerSettings",
 ]  # fmt: skip
 
 DRAINED = "drained"
@@ -113,6 +114,8 @@ class WorkerCore:
                 self._timer(now, name)
             case ExecutorStarted(executor):
                 self._started(executor)
+            case ExecutorPaused(executor, is_paused):
+                self._paused(executor, is_paused)
             case ExecutorExited():
                 self._exited(now, ExecutorExit(*event))
             case PeerJoined(peer) | PeerReturned(peer):
@@ -212,6 +215,8 @@ class WorkerCore:
         for start in range(0, len(hosted.exits) if joined else 0, EXITS_IN_MESSAGE):
             some = tuple(hosted.exits[start : start + EXITS_IN_MESSAGE])
             self._add(Send(peer, messages.ExecutorsExited(some)))
+        if joined and hosted.paused:
+            self._tell_paused(hosted)
 
     def _silent(self, now: float, peer: str) -> None:
         hosted = self._of_peer(peer)
@@ -306,6 +311,19 @@ class WorkerCore:
         if executor in self._application_of:
             self._report((executor,), ())
 
+    def _paused(self, executor: str, is_paused: bool) -> None:
+        application = self._application_of.get(executor)
+        if application is None:
+            return
+        hosted = self._hosted[application]
+        if is_paused != (executor in hosted.paused):
+            hosted.paused = [*hosted.paused, executor] if is_paused else _without(hosted.paused, executor)
+            if hosted.connected:
+                self._tell_paused(hosted)
+
+    def _tell_paused(self, hosted: Hosted) -> None:
+        self._add(Send(hosted.peer, messages.ExecutorsPaused(tuple(hosted.paused))))
+
     def _exited(self, now: float, ended: ExecutorExit) -> None:
         application = self._application_of.pop(ended.executor, None)
         if application is None:
@@ -314,6 +332,7 @@ class WorkerCore:
         self._report((), (ended,))
         hosted = self._hosted[application]
         del hosted.running[ended.executor]
+        hosted.paused = _without(hosted.paused, ended.executor)
         hosted.exits = [*hosted.exits, ended][-KEPT_EXITS:]
         if hosted.connected:
             self._add(Send(hosted.peer, messages.ExecutorsExited((ended,))))
@@ -388,6 +407,10 @@ class WorkerCore:
         self._add(CancelTimer(DRAINED))
         self._add(Close(MASTER))
         self._add(Leave())
+
+
+def _without(names: list[str], gone: str) -> list[str]:
+    return [name for name in names if name != gone]
 
 
 def _never(executor: str, text: str) -> ExecutorExit:

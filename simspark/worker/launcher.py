@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable
 from simspark.publib.blocks.app_directory import AppDirectory, sweep_dead
 from simspark.publib.errors import ProtocolError, StorageFault
 from simspark.publib.service import Loop
-from simspark.publib.template_client import ExecutorStart, Started, TemplateClient, TemplateEnded
+from simspark.publib.template_client import ExecutorStart, Started, Stopped, TemplateClient, TemplateEnded
 from simspark.publib.wire.messages import ExecutorExit, ExecutorSpec
-from simspark.worker.supervision import ExecutorExited, ExecutorStarted
+from simspark.worker.supervision import ExecutorExited, ExecutorPaused, ExecutorStarted
 
 LOGS_KEPT = 200
 
@@ -29,7 +29,7 @@ class Launcher:
     """This worker's executors and their directories. Each executor that is started ends in one ExecutorExited."""
 
     def __init__(self, loop: Loop, work_dir: str, log_dir: str,
-                 on_event: Callable[[ExecutorStarted | ExecutorExited], None],
+                 on_event: Callable[[ExecutorStarted | ExecutorPaused | ExecutorExited], None],
                  template: TemplateClient | None = None) -> None:
         self._loop = loop
         self._on_event = on_event
@@ -95,6 +95,7 @@ class Launcher:
             driver_key=spec.driver_key, executor_public=spec.executor_public,
             executor_secret=spec.executor_secret, nonce=spec.nonce, directory=directory, cores=spec.cores,
             memory_bytes=spec.memory_bytes, log_path=self._log_path(spec.executor),
+            driver_socket=spec.driver_socket,
         ))  # fmt: skip
 
     def _start_template(self) -> None:
@@ -114,6 +115,8 @@ class Launcher:
                     self._on_event(ExecutorStarted(executor, process))
                 case ExecutorExit():
                     self._on_event(ExecutorExited(*event))
+                case Stopped(executor, is_stopped):
+                    self._on_event(ExecutorPaused(executor, is_stopped))
                 case TemplateEnded():
                     self._loop.remove_fd(self._fd)
                     self._fd = -1  # the next executor starts a new one

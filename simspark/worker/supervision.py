@@ -64,6 +64,13 @@ class ExecutorExited(NamedTuple):
     text: str
 
 
+class ExecutorPaused(NamedTuple):
+    """A signal has stopped an executor's process, or lets it go on."""
+
+    executor: str
+    is_paused: bool
+
+
 class ShutDown(NamedTuple):
     """Somebody wants this worker to leave."""
 
@@ -144,7 +151,7 @@ class Hosted:
     """One application here."""
 
     __slots__ = (
-        "application", "connected", "driver_endpoint", "driver_key", "exits", "leaving", "redial_s",
+        "application", "connected", "driver_endpoint", "driver_key", "exits", "leaving", "paused", "redial_s",
         "running",
     )  # fmt: skip
 
@@ -154,6 +161,7 @@ class Hosted:
         self.driver_key = driver_key
         self.running: dict[str, ExecutorSpec] = {}
         self.exits: list[ExecutorExit] = []
+        self.paused: list[str] = []
         self.connected = False
         self.leaving = False
         self.redial_s = redial_s

@@ -52,7 +52,7 @@ if __name__ == "__main__":
         counts = sc.parallelize(range(TASKS), TASKS).map(collections).collect()
         engine = sc._application.engine
         turns = counted(engine.loop, "_turn")
-        sent = counted(engine._listener, "send")
+        sent = counted(engine._listeners["u"], "send")
         for _ in range(JOBS):
             sc.parallelize(range(2), 2).count()
         sc.range(1000, numSlices=MAPPERS).map(lambda x: (x, x)).groupByKey(REDUCERS).count()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -12,7 +13,7 @@ from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ConfigError
 from simspark.publib.machine import PeerJoined, PeerLost, PeerSilent, Received
 from simspark.publib.service import Loop
-from simspark.publib.wire import codec, envelope, messages, unix
+from simspark.publib.wire import codec, envelope, messages, places, unix
 from simspark.publib.wire.envelope import LocalIdentity, Opening, local_identity
 from simspark.publib.wire.messages import CommitAnswer, CommitAsk, DropBlocks, ExecutorHello, StageProgram
 from simspark.publib.wire.unix import UnixDialer, UnixListener
@@ -163,7 +164,7 @@ def test_what_is_sent_at_once_leaves_without_a_turn_of_the_loop(pair):
     dialer, _, _ = pair.join()
     turns = pair.turns
     dialer.send_at_once(CommitAsk(1))
-    assert pair.listener._peers["p1"].stream.receive()[0].__next__() == codec.encode(1, 0, CommitAsk(1))
+    assert pair.listener._peers["u1"].stream.receive()[0].__next__() == codec.encode(1, 0, CommitAsk(1))
     assert pair.turns == turns
 
 
@@ -309,6 +310,71 @@ def test_a_socket_that_others_could_reach_is_not_made(tmp_path):
     tmp_path.chmod(0o755)
     with pytest.raises(ConfigError, match="chmod 700"):
         UnixListener(f"{tmp_path}/driver", me)
+
+
+def test_a_socket_that_is_connected_already_is_dialled_on(pair):
+    connected = places.reach(pair.path)
+    dialer = UnixDialer(pair.listener.endpoint, local_identity("executor"), HELLO, 10.0, connected)
+    heard = []
+    pair.loop.add(dialer, heard.append)
+    pair.listener.accept(pair.wait(lambda: joined(pair.heard)).peer)
+    pair.wait(lambda: joined(heard))
+
+
+def dead(directory):
+    """A socket whose listener is gone."""
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(f"{directory}/dead")
+    return f"{directory}/dead"
+
+
+def file(directory):
+    (directory / "file").write_text("")
+    return f"{directory}/file"
+
+
+def open_to_others(directory):
+    path = dead(directory)
+    directory.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("made", [
+    dead, file, open_to_others, lambda directory: f"{directory}/nobody", lambda directory: f"{directory}/none/driver",
+    lambda directory: f"{directory}/{'x' * 200}", lambda directory: f"{directory}/with\0zero", lambda _: "",
+])  # fmt: skip
+def test_where_nobody_can_be_reached_is_no_error(tmp_path, made):
+    tmp_path.chmod(0o700)
+    assert places.reach(made(tmp_path)) is None
+
+
+def test_a_listener_that_takes_nobody_more_is_not_waited_for(tmp_path):
+    tmp_path.chmod(0o700)
+    with socket.socket(socket.AF_UNIX) as full:
+        full.bind(f"{tmp_path}/full")
+        full.listen(0)
+        taken = [places.reach(f"{tmp_path}/full") for _ in range(3)]
+    assert None in taken
+    for connected in filter(None, taken):
+        connected.close()
+
+
+def test_a_directory_or_a_listener_of_another_user_is_left_alone(pair, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert places.reach(pair.path) is None
+    monkeypatch.setattr(places, "check_place", lambda _: None)
+    assert places.reach(pair.path) is None
+    monkeypatch.undo()
+    reached = places.reach(pair.path)
+    assert reached is not None
+    reached.close()
+
+
+def test_somebody_else_who_comes_is_not_listened_to(pair, monkeypatch):
+    plain = pair.plain()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert read_all(pair, plain) == b""
+    assert not pair.listener._peers
 
 
 def read_all(pair, plain):

@@ -41,6 +41,8 @@ class _Farewell(NamedTuple):
 class Listener:
     """The listening side of a process: what the real one offers, and as it does."""
 
+    PEERS = "p"
+
     def __init__(self, network: Network, process: Process, endpoint: str, handle: Callable[[Any], None]) -> None:
         self.network = network
         self.process = process

@@ -67,6 +67,8 @@ class _Peer:
 class Listener:
     """See the top of the module. Made by any thread, then of the loop's alone."""
 
+    PEERS = "p"  # what the names of its peers start with
+
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
@@ -309,7 +311,7 @@ class Listener:
         elif len(self._peers) >= MAX_SESSIONS:
             self._turn_away(route, codes.OVERFLOW, "too many sessions")
         else:
-            peer = _Peer(f"p{next(self._numbers)}", opening.session, key, self._limits)
+            peer = _Peer(f"{self.PEERS}{next(self._numbers)}", opening.session, key, self._limits)
             self._peers[peer.name] = self._by_session[peer.id] = peer
             self._connect(peer, route, fd)
             self._handler(machine.PeerJoined(peer.name, role, key, opening.hello))

@@ -39,6 +39,7 @@ class ExecutorSpec(NamedTuple):
     executor_public: str
     executor_secret: bytes
     nonce: bytes
+    driver_socket: str = ""  # a second way to the driver, for executors on its machine
 
 
 class ExecutorExit(NamedTuple):
@@ -267,6 +268,7 @@ class RegisterApplication(NamedTuple):
     labels: dict[str, str]
     placement: str
     executors: tuple[str, ...]
+    driver_socket: str = ""  # the path of a Unix socket at which its executors on its machine may come, too
 
 
 class AskExecutors(NamedTuple):
@@ -350,6 +352,12 @@ class ExecutorsExited(NamedTuple):
     """Executors of this application that ended, straight from their parent."""
 
     ended: tuple[ExecutorExit, ...]
+
+
+class ExecutorsPaused(NamedTuple):
+    """All executors of this application that a signal has stopped; none until a session's first word of it."""
+
+    executors: tuple[str, ...]
 
 
 # ── driver to worker ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -571,7 +579,7 @@ REGISTRY: dict[int, type] = {
     20: RegisterApplication, 21: AskExecutors, 22: ReleaseExecutors, 23: FinishApplication,
     30: ApplicationRegistered, 31: ExecutorsGranted, 32: ExecutorsGone, 33: WorkersChanged, 34: GiveBack,
     35: QueueState,
-    40: WorkerHello, 41: ExecutorsExited, 50: RemoveFiles,
+    40: WorkerHello, 41: ExecutorsExited, 42: ExecutorsPaused, 50: RemoveFiles,
     60: ExecutorHello, 61: TaskReports, 62: CommitAsk, 63: BlocksDropped, 64: ProgramMissing,
     70: ExecutorSettings, 71: Owners, 72: MapOutputs, 73: CachedPartitions, 74: StageProgram, 75: LaunchTasks,
     76: CancelTasks, 77: CommitAnswer, 78: DropBlocks, 79: Shutdown,

@@ -1,13 +1,18 @@
-"""Where sockets of one machine are in its file system."""
+"""Where sockets of one machine are in its file system, and who is at the other end of one."""
 
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import struct
+import sys
 
 from simspark.publib.errors import ConfigError
 
 PATH_LIMIT_BYTES = 100
+
+_PEER = struct.Struct("3i")
 
 
 def check_place(path: str) -> None:
@@ -24,3 +29,29 @@ def check_place(path: str) -> None:
         raise ConfigError(f"the directory of the socket {path}: {error.strerror}") from error
     if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid != os.geteuid():
         raise ConfigError(f"{directory} must belong to this user alone: chmod 700 {directory}")
+
+
+def reach(path: str) -> socket.socket | None:
+    """Connect to somebody of this user who listens here; None when nobody is there, or may be. Does not block.
+
+    A path that came from elsewhere may lie in another file system, be somebody else's, or be a dead listener's.
+    """
+    connected = socket.socket(socket.AF_UNIX)
+    connected.setblocking(False)
+    try:
+        check_place(path)
+        connected.connect(path)
+        if is_same_user(connected):
+            return connected
+    except (ConfigError, OSError, ValueError):
+        pass  # whatever it is, there is another way
+    connected.close()
+    return None
+
+
+def is_same_user(connected: socket.socket) -> bool:
+    """Whether the other end is this user's; where the system does not tell, the directory has."""
+    if sys.platform != "linux":
+        return True
+    _, user, _ = _PEER.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return bool(user == os.geteuid())

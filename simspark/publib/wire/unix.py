@@ -1,9 +1,10 @@
-"""Both ends of a connection between a driver and the executors that it has started itself: a Unix socket, and no more.
+"""Both ends of a connection between a driver and the executors on its machine: a Unix socket, and no more.
 
 ``UnixListener`` and ``UnixDialer`` tell their handlers what Listener and Dialer tell: PeerJoined, messages in order and
 exactly once, and one PeerLost. What a network needs is missing. Who may come is decided by the directory, which is its
-user's alone; no ping is sent, since the parent of the executors sees when one ends or is stopped; nothing is
-acknowledged or sent again, since a connection within one machine breaks only when one of its ends is gone.
+user's alone, and by whose the other end is; the owner asks the hello for more. No ping is sent, since the parent of the
+executors sees when one ends or is stopped; nothing is acknowledged or sent again, since a connection within one machine
+breaks only when one of its ends is gone.
 
 Why there is a second transport: zmq takes two threads in each process, two hand-overs more on each way of a message,
 and a tenth of the time in which a small program starts. Here the loop reads and writes by itself.
@@ -18,7 +19,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,7 +30,7 @@ from simspark.publib.errors import ConfigError, ProtocolError, VersionMismatch
 from simspark.publib.service import Loop
 from simspark.publib.wire import codec, codes, envelope
 from simspark.publib.wire.envelope import LocalIdentity, Opening
-from simspark.publib.wire.places import check_place
+from simspark.publib.wire.places import check_place, is_same_user
 
 SCHEME = "unix://"
 BACKLOG = 1024
@@ -40,7 +40,6 @@ READ_BYTES = 1 << 18
 READS_AT_ONCE = 8
 
 _LENGTH = struct.Struct("!I")
-_PEER = struct.Struct("3i")
 
 
 class Stream:
@@ -122,6 +121,8 @@ class _Peer:
 
 class UnixListener:
     """The driver's end. Made by any thread, then of the loop's alone."""
+
+    PEERS = "u"  # what the names of its peers start with
 
     def __init__(self, path: str, me: LocalIdentity) -> None:
         check_place(path)
@@ -207,8 +208,8 @@ class UnixListener:
                 caller, _ = self._socket.accept()
             except OSError:  # nobody is left, or there is no room for a descriptor: the next turn tries again
                 return
-            if _is_ours(caller):
-                peer = _Peer(f"p{next(self._numbers)}", Stream(caller))
+            if is_same_user(caller):
+                peer = _Peer(f"{self.PEERS}{next(self._numbers)}", Stream(caller))
                 self._peers[peer.name] = peer
                 self._of_loop().add_fd(peer.stream.fd, partial(self._handle_readable, peer))
             else:
@@ -308,13 +309,16 @@ class UnixDialer:
     """The executor's end: one connection, whose end is the end.
 
     Made by any thread, then of the loop's alone, but for ``send_at_once``. What is queued is under a lock for its sake.
+    ``connected`` is a socket that is there already: see ``places.reach``.
     """
 
-    def __init__(self, endpoint: str, me: LocalIdentity, hello: Any, connect_timeout_s: float) -> None:
+    def __init__(self, endpoint: str, me: LocalIdentity, hello: Any, connect_timeout_s: float,
+                 connected: socket.socket | None = None) -> None:
         self.endpoint = endpoint
         self._me = me
         self._hello = hello
         self._connect_timeout_s = connect_timeout_s
+        self._connected = connected
         self._stream: Stream | None = None
         self._early: list[bytes] = []
         self._sending = threading.Lock()
@@ -364,11 +368,9 @@ class UnixDialer:
         """See service.Endpoint."""
         self._loop = loop
         self._handler = handler
-        connected = socket.socket(socket.AF_UNIX)
         try:
-            connected.connect(self.endpoint.removeprefix(SCHEME))
+            connected = self._connected or _connect(self.endpoint.removeprefix(SCHEME))
         except OSError as error:
-            connected.close()
             self._lose_later(codes.NO_PEER, f"{self.endpoint}: {error.strerror}")
             return
         self._stream = Stream(connected)
@@ -476,12 +478,14 @@ def _is_one_frame(data: bytes) -> bool:
     return len(data) >= _LENGTH.size and _LENGTH.unpack_from(data)[0] == len(data) - _LENGTH.size
 
 
-def _is_ours(caller: socket.socket) -> bool:
-    """Whether it comes from this user; where the system does not tell, the directory has."""
-    if sys.platform != "linux":
-        return True
-    _, user, _ = _PEER.unpack(caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-    return bool(user == os.geteuid())
+def _connect(path: str) -> socket.socket:
+    connected = socket.socket(socket.AF_UNIX)
+    try:
+        connected.connect(path)
+    except OSError:
+        connected.close()
+        raise
+    return connected
 
 
 def _lost(peer: str, code: str, text: str) -> machine.PeerLost:

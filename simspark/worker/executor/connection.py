@@ -1,4 +1,9 @@
-"""Whom an executor dials, and with which keys: its driver, and the block servers of its application."""
+"""Whom an executor dials, and with which keys: its driver, and the block servers of its application.
+
+A driver in a cluster listens at two places. Executors of its user that see its directory connect to a Unix socket in
+it; all others, by zmq. Nobody changes from one to the other later: a connection within one machine breaks only when one
+of its ends is gone.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire.envelope import local_identity
 from simspark.publib.wire.messages import BlockClientHello, ExecutorHello, Owner
+from simspark.publib.wire.places import reach
 from simspark.publib.wire.unix import SCHEME, UnixDialer
 from simspark.worker.executor.blocks import PendingFetch
 
@@ -44,6 +50,9 @@ def dial_driver(sockets: Sockets, start: ExecutorStart, hash_probe: int) -> Dial
     endpoint, me = start.driver_endpoint, local_identity("executor")
     if endpoint.startswith(SCHEME):
         return UnixDialer(endpoint, me, hello, CONNECT_TIMEOUT_S)
+    connected = reach(start.driver_socket) if start.driver_socket else None
+    if connected is not None:
+        return UnixDialer(SCHEME + start.driver_socket, me, hello, CONNECT_TIMEOUT_S, connected)
     from simspark.publib.wire.transport import Dialer
 
     return Dialer(sockets.context(), endpoint, me, hello, _curve(start, start.driver_key), CONNECT_TIMEOUT_S)

@@ -25,6 +25,8 @@ OWNER = messages.Owner("w1", "/files", "token", "tcp://w1:1", "key")
 class Peers:
     """A listener and a backend that note what they are asked for."""
 
+    PEERS = "p"
+
     def __init__(self) -> None:
         self.accepted: list[str] = []
         self.refused: list[str] = []

@@ -10,7 +10,13 @@ GRANTS = tuple(messages.Grant(name, "w1", 1, "key", "h1") for name in ("a/1", "a
 
 
 class News:
-    """Nobody listens."""
+    """Nobody listens, but to who is stopped."""
+
+    def __init__(self):
+        self.said = []
+
+    def stopped(self, executor, is_stopped):
+        self.said.append((executor, is_stopped))
 
     def __getattr__(self, _name):
         return lambda *_: None
@@ -28,7 +34,8 @@ class Driver:
             lambda peer, code, _text: self.refused.append((peer, code)), self.closed.append,
         )  # fmt: skip
         first = messages.RegisterApplication("n", "u", "", "e", "k", "x", b"", b"s", 1, 0, 0, {}, "spread", ())
-        self.membership = Membership(first, News(), link, sessions, self.owners.append, self._timer)
+        self.news = News()
+        self.membership = Membership(first, self.news, link, sessions, self.owners.append, self._timer)
         self.hear(messages.ApplicationRegistered("app-1-1", 1, ()))
         self.hear(messages.ExecutorsGranted(GRANTS))
 
@@ -122,3 +129,34 @@ def test_executors_end_through_their_worker_even_when_the_master_is_away(driver)
     driver.membership.handle_master(machine.PeerLost("", "expired: away"))
     driver.membership.end(("a/1",), "it hangs")
     assert driver.told == [("p1", messages.KillExecutors(("a/1",), "it hangs"))]
+
+
+def say_paused(driver, *executors, peer="p1"):
+    assert driver.membership.handle_worker(machine.Received(peer, messages.ExecutorsPaused(executors)))
+    said, driver.news.said = driver.news.said, []
+    return sorted(said)
+
+
+def test_a_worker_says_which_executors_are_stopped_and_each_change_is_told_once(driver):
+    join(driver)
+    assert say_paused(driver, "a/1") == [("a/1", True)]
+    assert say_paused(driver, "a/1", "a/2") == [("a/2", True)]
+    assert say_paused(driver, "a/2") == [("a/1", False)]
+    assert say_paused(driver) == [("a/2", False)]
+
+
+def test_nobody_is_stopped_in_a_new_session_until_it_says_so(driver):
+    join(driver)
+    say_paused(driver, "a/1")
+    driver.membership.handle_worker(machine.PeerLost("p1", "expired: away"))
+    assert join(driver, peer="p2")
+    assert driver.news.said == [("a/1", False)]
+    driver.news.said = []
+    assert say_paused(driver, "a/1", peer="p2") == [("a/1", True)]
+
+
+def test_only_a_workers_own_executors_are_stopped_by_its_word(driver):
+    driver.hear(messages.ExecutorsGranted((messages.Grant("a/3", "w2", 1, "key2", "h2"),)))
+    join(driver)
+    assert say_paused(driver, "a/3", "a/unknown") == []
+    assert say_paused(driver, "a/1", peer="a stranger") == []

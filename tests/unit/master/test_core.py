@@ -75,6 +75,13 @@ class TestGrants:
         assert spec.executor_secret == b"secret"
         assert spec.nonce == executor_nonce(b"nonces", "app-1-1/1")
 
+    def test_executors_learn_both_ways_to_their_driver(self, bench):
+        two_workers(bench)
+        bench.join("d1", driver_hello(driver_socket="/tmp/a/driver-1"))
+        ask(bench, "d1", 1)
+        (launch,) = bench.sent("p1", messages.LaunchExecutors)
+        assert launch.executors[0][4:] == (*driver_hello()[3:7], launch.executors[0].nonce, "/tmp/a/driver-1")
+
     def test_asking_the_same_again_gives_nothing_more(self, bench):
         two_workers(bench)
         bench.join("d1", driver_hello())

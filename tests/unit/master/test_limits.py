@@ -19,6 +19,7 @@ LONG = "x" * 301
         worker_hello(slots=10_001),
         driver_hello(user=LONG),
         driver_hello(driver_endpoint=LONG),
+        driver_hello(driver_socket=LONG),
         driver_hello(executor_secret=b"s" * 201),
         driver_hello(nonce_secret=b""),
         driver_hello(max_executors=-1),

@@ -4,6 +4,7 @@ from simspark.publib.machine import Close, Send, TimerFired
 from simspark.publib.wire import messages
 from simspark.worker.core import (
     Dial,
+    ExecutorPaused,
     ExecutorStarted,
     Leave,
     LoadMeasured,
@@ -133,6 +134,29 @@ class TestExecutors:
         exit_ = messages.ExecutorExit("app-1-1/1", 3, 0, 0, "boom")
         assert registered.sent() == [messages.ExecutorsChanged(1, (), (exit_,))]
         assert registered.sent("driver:app-1-1") == [messages.ExecutorsExited((exit_,))]
+
+    def test_the_driver_hears_who_is_stopped_by_a_signal_and_each_change_once(self, registered):
+        registered.launch("app-1-1/1", "app-1-1/2")
+        registered.joined("driver:app-1-1")
+        for executor, is_paused, said in [
+            ("app-1-1/1", False, []), ("app-1-1/1", True, [("app-1-1/1",)]), ("app-1-1/1", True, []),
+            ("app-1-1/2", True, [("app-1-1/1", "app-1-1/2")]), ("app-1-1/1", False, [("app-1-1/2",)]),
+            ("app-9-9/1", True, []),
+        ]:  # fmt: skip
+            registered.do(ExecutorPaused(executor, is_paused))
+            assert [message.executors for message in registered.sent("driver:app-1-1")] == said
+
+    def test_who_is_stopped_is_said_again_in_each_new_session(self, registered):
+        registered.launch("app-1-1/1", "app-1-1/2", "app-1-1/3")
+        registered.do(ExecutorPaused("app-1-1/1", True))
+        registered.do(ExecutorPaused("app-1-1/2", True))
+        assert registered.sent("driver:app-1-1") == []
+        registered.end("app-1-1/2")
+        for _ in range(2):
+            registered.joined("driver:app-1-1")
+            paused = registered.sent("driver:app-1-1", messages.ExecutorsPaused)
+            assert paused == [messages.ExecutorsPaused(("app-1-1/1",))]
+            registered.lose("driver:app-1-1")
 
     def test_an_end_is_told_once(self, registered):
         registered.launch("app-1-1/1")
