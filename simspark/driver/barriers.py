@@ -50,10 +50,10 @@ class Barriers:
         self._timeout_s = settings.barrier_timeout_s
         self._turn = turn
         self._pool = pool
-        self._gangs: dict[TaskSet, _Meetings] = {}
+        self.gangs: dict[TaskSet, _Meetings] = {}
 
     def __len__(self) -> int:
-        return len(self._gangs)
+        return len(self.gangs)
 
     def ask(self, asked: BarrierAsked) -> None:
         """A task of a gang has come to a meeting."""
@@ -81,7 +81,7 @@ class Barriers:
         if late_s > OVERSLEPT_S:
             self._turn.arm(BARRIER, self._turn.now + OVERSLEPT_S)
             return
-        for tasks, meetings in list(self._gangs.items()):
+        for tasks, meetings in list(self.gangs.items()):
             if not meetings.came:
                 continue
             if self._turn.now >= meetings.since + self._timeout_s:
@@ -92,18 +92,18 @@ class Barriers:
 
     def review(self) -> None:
         """Notice gangs that are over or begin anew, and tasks that ended without coming. At the end of a turn."""
-        for tasks, meetings in list(self._gangs.items()):
+        for tasks, meetings in list(self.gangs.items()):
             if tasks.closed or tasks.attempt != meetings.attempt:
-                del self._gangs[tasks]
+                del self.gangs[tasks]
                 if meetings.has_files:
                     self._turn.add(DropFiles("", (f"gather-{tasks.spec.stage}-{meetings.attempt}-",)))
             elif meetings.came and tasks.held:
                 self._settle(tasks, meetings)
 
     def _meetings(self, tasks: TaskSet) -> _Meetings:
-        meetings = self._gangs.get(tasks)
+        meetings = self.gangs.get(tasks)
         if meetings is None or meetings.attempt != tasks.attempt:
-            meetings = self._gangs[tasks] = _Meetings(tasks.attempt)
+            meetings = self.gangs[tasks] = _Meetings(tasks.attempt)
         return meetings
 
     def _settle(self, tasks: TaskSet, meetings: _Meetings) -> None:

@@ -133,12 +133,15 @@ class SchedulerCore:
         turn.begin(now)
         self._dispatch(event)
         self._dag.plan()
-        self._barriers.review()
+        if self._barriers.gangs:
+            self._barriers.review()
         self._demand.look_elsewhere()
         self._scheduler.offer()
         self._demand.review()
-        self._watch.watch_running()
-        self._outcomes.prune()
+        if self._watch.has_timers:
+            self._watch.watch_running()
+        if self._outcomes.unpersisted:
+            self._outcomes.prune()
         return turn.effects
 
     def _dispatch(self, event: Event) -> None:

@@ -11,7 +11,7 @@ one task getting through, it fails its jobs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from simspark.driver.block_directory import CachedBlocks, MapOutputs
 from simspark.driver.executor_pool import Running
@@ -116,7 +116,7 @@ class DagScheduler:
             raise InternalError(f"the last stage of job {spec.job} must give results")
         made: dict[int, StageSpec] = {}
         for stage in spec.stages:
-            if any(parent not in made for parent in stage.parents):
+            if not made.keys() >= set(stage.parents):
                 raise InternalError(f"stage {stage.stage} of job {spec.job} reads what no earlier stage makes")
             if stage.shuffle in made:
                 raise InternalError(f"shuffle {stage.shuffle} is made twice in job {spec.job}")
@@ -178,7 +178,9 @@ class DagScheduler:
         while self._dirty:
             self._dirty = False
             needed: dict[int, None] = {}
-            steps = [step for job in self.jobs() for step in self._walk(job, needed)]
+            steps: list[tuple[Stage, StageSpec, Job, bool]] = []
+            for job in self._jobs.values():
+                self._walk(job, needed, steps)
             for shuffle, stage in list(self._makers.items()):
                 if shuffle not in needed:
                     self._rest(shuffle, stage)
@@ -189,13 +191,13 @@ class DagScheduler:
         """A stage may have paused long enough."""
         self._dirty = True
 
-    def _walk(self, job: Job, needed: dict[int, None]) -> Iterator[tuple[Stage, StageSpec, Job, bool]]:
-        """The stages that a job needs and no job before it; True with those whose input is incomplete."""
+    def _walk(self, job: Job, needed: dict[int, None], steps: list[tuple[Stage, StageSpec, Job, bool]]) -> None:
+        """Add the stages that a job needs and no job before it; True with those whose input is incomplete."""
         todo: list[tuple[Stage, StageSpec]] = [(job.result, job.spec.stages[-1])]
         while todo:
             stage, spec = todo.pop()
             missing = [parent for parent in spec.parents if not self._outputs.is_complete(parent)]
-            yield stage, spec, job, bool(missing)
+            steps.append((stage, spec, job, bool(missing)))
             for parent in missing:
                 if parent not in needed:
                     needed[parent] = None
@@ -312,7 +314,8 @@ class DagScheduler:
 
     def _accept_result(self, tasks: TaskSet, index: int, worker: str, report: TaskReport) -> None:
         job = self._jobs[tasks.job]
-        self._got_through(job.result)
+        if job.result.fetches.count:
+            self._got_through(job.result)
         job.finished += 1
         job.result_bytes += report.size_bytes
         self._turn.add(TakeResult(job.job, tasks.partitions[index], worker, report))
@@ -438,12 +441,12 @@ class DagScheduler:
         return found
 
     def _failures(self, job: Job) -> int:
-        stages = [job.result, *(self._makers[shuffle] for shuffle in job.makers)]
-        return sum(
-            1
-            for stage in stages if stage.tasks is not None
-            for trouble in stage.tasks.troubles.values() if trouble.failures or trouble.losses
-        )  # fmt: skip
+        failures = 0
+        for stage in (job.result, *map(self._makers.__getitem__, job.makers)):
+            if stage.tasks is not None:
+                for trouble in stage.tasks.troubles.values():
+                    failures += bool(trouble.failures or trouble.losses)
+        return failures
 
     def statistics(self) -> tuple[int, int, int]:
         """Jobs, stages that jobs name, shuffles to be forgotten or cleaned later."""

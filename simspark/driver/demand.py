@@ -68,12 +68,12 @@ class Demand:
             self._turn.arm(DEMAND, self._turn.now + LESS_AFTER_S)
         if self._turn.now < self._gangs_pause_until:
             self._turn.arm(DEMAND, self._gangs_pause_until)
-        has_gangs = any(tasks.spec.gang for tasks in self._scheduler.served)
+        has_gangs = self._scheduler.gangs > 0
         if has_gangs or self._short_since >= 0:
             self._watch_short_gangs()
         if self._settings.idle_release_s > 0:
             self._watch_idle()
-        if has_gangs or not len(self._pool):
+        if has_gangs or not self._pool.slots:
             self._watch_unmet()
 
     def _want(self, total: int) -> None:
@@ -111,9 +111,9 @@ class Demand:
 
     def look_elsewhere(self) -> None:
         """Ask for executors on other workers when all are on those that are left out. Before slots are offered."""
-        excluded = self._pool.excluded()
-        if not excluded and self._alone_since < 0 and not self._pool.expecting:
+        if not self._pool.excludes and self._alone_since < 0 and not self._pool.expecting:
             return
+        excluded = self._pool.excluded()
         alone = bool(excluded) and len(self._pool) > 0 and not self._pool.has_others(excluded)
         expecting = False
         if not alone or self._settings.elsewhere_wait_s <= 0:

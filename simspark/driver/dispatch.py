@@ -7,7 +7,7 @@ executor was told is forgotten with the executor; a session that breaks and resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from simspark.driver.job import RunningJob, StageCode
@@ -123,9 +123,9 @@ class Dispatcher:
         if code.hash not in told.programs:
             self._send(told.peer, messages.StageProgram(code.hash, b"" if code.name else code.program, code.name))
             told.programs.add(code.hash)
-        head = messages.LaunchTasks(launch.job, launch.stage, launch.stage_attempt, code.hash, properties, (),
-                                    stage.cpus, addresses)
-        self._send_tasks(told.peer, launch, code, head)
+        for tasks in _batches(launch, code):
+            self._send(told.peer, messages.LaunchTasks(launch.job, launch.stage, launch.stage_attempt, code.hash,
+                                                       properties, tasks, stage.cpus, addresses))  # fmt: skip
 
     def program_missing(self, executor: str, digest: bytes) -> None:
         """An executor has let a program go that its next tasks name: send it again."""
@@ -145,15 +145,17 @@ class Dispatcher:
         places = tuple((owners.setdefault(worker, len(owners)), task) for worker, task in table.places)
         self._send(told.peer, messages.MapOutputs(shuffle, table.epoch, tuple(owners), places))
 
-    def _send_tasks(self, peer: str, launch: Launch, code: StageCode, head: messages.LaunchTasks) -> None:
-        batch: list[TaskLaunch] = []
-        size = 0
-        for attempt in launch.attempts:
-            split = code.split(attempt.partition)
-            if batch and size + len(split) > LAUNCH_BYTES:
-                self._send(peer, head._replace(tasks=tuple(batch)))
-                batch, size = [], 0
-            batch.append(TaskLaunch(attempt.task, attempt.partition, attempt.attempt, split))
-            size += len(split) + 32
-        if batch:
-            self._send(peer, head._replace(tasks=tuple(batch)))
+
+def _batches(launch: Launch, code: StageCode) -> Iterator[tuple[TaskLaunch, ...]]:
+    """Its attempts, as many at a time as one message should hold."""
+    batch: list[TaskLaunch] = []
+    size = 0
+    for task, partition, attempt in launch.attempts:
+        split = code.split(partition)
+        if batch and size + len(split) > LAUNCH_BYTES:
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(TaskLaunch(task, partition, attempt, split))
+        size += len(split) + 32
+    if batch:
+        yield tuple(batch)

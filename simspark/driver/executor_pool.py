@@ -167,7 +167,7 @@ class Exclusion(NamedTuple):
 class ExecutorPool:
     """All executors, and which workers are late or excluded.
 
-    ``expecting``: executors on other workers than those excluded are on their way.
+    ``excludes``: some are. ``expecting``: executors on other workers than those excluded are on their way.
     """
 
     def __init__(self) -> None:
@@ -177,6 +177,7 @@ class ExecutorPool:
         self._usable: list[Executor] | None = None
         self._positions: dict[str, int] | None = None
         self.loads = Loads()
+        self.excludes = False
         self.staying = 0
         self.expecting = False
         self.slots = 0
@@ -332,5 +333,6 @@ class ExecutorPool:
     def _changed(self) -> None:
         self._usable = self._positions = None
         self.version += 1
+        self.excludes = bool(self._excluded)
         self.staying = sum(not executor.draining for executor in self._executors.values())
         self.slots = sum(executor.slots for executor in self._executors.values())

@@ -16,6 +16,8 @@ from simspark.publib import events
 from simspark.publib.named_tuple import NamedTuple
 
 RUNNING, SUCCEEDED, FAILED = "RUNNING", "SUCCEEDED", "FAILED"
+NO_FAILURES = frozenset({"ok", "cancelled"})
+OF_JOBS = frozenset({events.JobStarted, events.JobEnded, events.StageStarted, events.StageEnded})
 NEWS_LIMIT = 256
 
 
@@ -75,7 +77,7 @@ class _Job:
     def __init__(self, started: events.JobStarted) -> None:
         self.job = started.job
         self.group = started.group
-        self.stages = tuple(stage[0] for stage in started.stages)
+        self.stages = tuple([stage[0] for stage in started.stages])
         self.status = RUNNING
 
 
@@ -127,15 +129,15 @@ class StatusStore:
         news = self._news
         while news:
             event = news.popleft()
-            match event:
-                case events.TasksStarted():
-                    self._start_tasks(event)
-                case events.TasksEnded():
-                    self._end_tasks(event)
-                case events.JobStarted() | events.JobEnded() | events.StageStarted() | events.StageEnded():
-                    self._follow_job(event)
-                case _:
-                    self._follow_executor(event)
+            kind = type(event)
+            if kind is events.TasksStarted:
+                self._start_tasks(event)
+            elif kind is events.TasksEnded:
+                self._end_tasks(event)
+            elif kind in OF_JOBS:
+                self._follow_job(event)
+            else:
+                self._follow_executor(event)
         self._drop_oldest()
 
     def _start_tasks(self, event: events.TasksStarted) -> None:
@@ -150,8 +152,9 @@ class StatusStore:
         stage = self._stages.get(event.stage)
         if stage is not None and stage.attempt == event.attempt:
             stage.active = max(0, stage.active - len(event.tasks))
-            stage.completed += sum(task.accepted for task in event.tasks)
-            stage.failed += sum(task.outcome not in {"ok", "cancelled"} for task in event.tasks)
+            for task in event.tasks:
+                stage.completed += task.accepted
+                stage.failed += task.outcome not in NO_FAILURES
         executor = self._executors.get(event.executor)
         if executor is not None:
             executor.running = max(0, executor.running - len(event.tasks))

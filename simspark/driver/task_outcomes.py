@@ -77,14 +77,17 @@ class TaskOutcomes:
         self._cached = cached
         self._scheduler = scheduler
         self._listener = listener
-        self._unpersisted: dict[int, int] = {}
+        self.unpersisted: dict[int, int] = {}
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def report(self, executor: Executor, reports: tuple[TaskReport, ...]) -> None:
         """An executor tells how attempts ended."""
-        ended = [(executor.end(report.task), report) for report in reports]
-        known = [(running, report) for running, report in ended if running is not None]
+        known: list[tuple[Running, TaskReport]] = []
+        for report in reports:
+            running = executor.end(report.task)
+            if running is not None:
+                known.append((running, report))
         if not known:
             return
         place = len(self._turn.effects)
@@ -99,7 +102,8 @@ class TaskOutcomes:
             self._measure(executor, tasks, batch)
             self._turn.emit_at(place, _ended(tasks, executor, batch))
         executor.heard_at = self._turn.now
-        executor.mark_started(self._turn.now)
+        if executor.flight:
+            executor.mark_started(self._turn.now)
         self._scheduler.offer_soon(executor)
 
     def _settle(self, running: Running, report: TaskReport) -> bool:
@@ -208,10 +212,15 @@ class TaskOutcomes:
         self._scheduler.offer_soon()
 
     def _measure(self, executor: Executor, tasks: TaskSet, batch: list[TaskEnd]) -> None:
-        good = [end.metrics for end in batch if end.outcome == "ok"]
-        told = [metrics["run_us"] for metrics in good if "run_us" in metrics]
+        good = told = run_us = 0
+        for end in batch:
+            if end.outcome == "ok":
+                good += 1
+                if "run_us" in end.metrics:
+                    told += 1
+                    run_us += end.metrics["run_us"]
         if told:
-            self._scheduler.measured(tasks, len(told), sum(told) / 1e6)
+            self._scheduler.measured(tasks, told, run_us / 1e6)
         elif good:
             self._scheduler.measured(tasks, len(batch), (self._turn.now - executor.heard_at) * executor.slots)
 
@@ -220,7 +229,7 @@ class TaskOutcomes:
     def _keep_blocks(self, running: Running, report: TaskReport) -> None:
         executor = running.executor
         for rdd, partition, name, size_bytes in report.blocks:
-            if running.task < self._unpersisted.get(rdd, 0):
+            if running.task < self.unpersisted.get(rdd, 0):
                 if not self._cached.has_rdd(rdd):
                     self._turn.add(DropFiles("", (f"cache-{rdd}-",), (rdd,)))
                 continue
@@ -234,13 +243,13 @@ class TaskOutcomes:
         if self._cached.forget(rdd):
             self._turn.emit(BlockUpdated(rdd, -1, "", "", False, -1))
         if any(executor.flight for executor in self._pool.all()):
-            self._unpersisted[rdd] = self._scheduler.next_task
+            self.unpersisted[rdd] = self._scheduler.next_task
         self._turn.add(DropFiles("", (f"cache-{rdd}-",), (rdd,)))
 
     def prune(self) -> None:
         """Forget about unpersisted RDDs when no attempt is left that began before."""
-        if self._unpersisted and not any(executor.flight for executor in self._pool.all()):
-            self._unpersisted = {}
+        if self.unpersisted and not any(executor.flight for executor in self._pool.all()):
+            self.unpersisted = {}
 
     # ── leave to commit ──────────────────────────────────────────────────────────────────────────────────────────
 

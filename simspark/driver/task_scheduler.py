@@ -44,6 +44,7 @@ class TaskScheduler:
         self._pool = pool
         self._cached = cached
         self.served: list[TaskSet] = []
+        self.gangs = 0  # of those served
         self._next_task = 1
         self._roomy: dict[str, Executor] = {}
         self._offer_all = False
@@ -54,6 +55,7 @@ class TaskScheduler:
     def add(self, tasks: TaskSet) -> None:
         """Tasks that may run from now on."""
         insort(self.served, tasks, key=lambda known: known.order)
+        self.gangs += tasks.spec.gang
         self._offer_all = True
 
     def reorder(self) -> None:
@@ -66,6 +68,7 @@ class TaskScheduler:
             return
         tasks.closed = True
         self.served.remove(tasks)
+        self.gangs -= tasks.spec.gang
         rest = [running for attempts in tasks.running.values() for running in attempts]
         for running in rest:
             tasks.leave(running)
@@ -109,20 +112,24 @@ class TaskScheduler:
         """Launch what may be launched. Called once at the end of a turn."""
         if not self._offer_all and not self._roomy:
             return
-        usable = self._pool.usable() if self._offer_all else self._pool.usable_of(self._roomy)
+        roomy = None if self._offer_all else self._roomy
         self._offer_all = False
         self._roomy = {}
         sets = [tasks for tasks in self.served if tasks.pending and not tasks.paused]
-        if sets and usable:
-            for tasks in sets:
-                self._ask_places(tasks)
-            self._launch_on(usable, self._serve_gangs(sets))
-            self._send_launches()
+        if sets:
+            self._offer_to(sets, self._pool.usable() if roomy is None else self._pool.usable_of(roomy))
         if self._pool.loads.crowded:
             self._watch_balance()
 
+    def _offer_to(self, sets: list[TaskSet], usable: list[Executor]) -> None:
+        if usable:
+            for tasks in sets:
+                self._ask_places(tasks)
+            self._launch_on(usable, self._serve_gangs(sets) if self.gangs else sets)
+            self._send_launches()
+
     def _launch_on(self, executors: list[Executor], sets: list[TaskSet]) -> None:
-        suspicion = max((self._suspicion(tasks) for tasks in sets), default=0)
+        suspicion = max(map(self._suspicion, sets), default=0)
         if suspicion >= ALONE:
             executors = self._without_reserved(executors)
         hungry = [executor for executor in executors if executor.free_slots]
@@ -138,10 +145,10 @@ class TaskScheduler:
                     self._fill_window(executor, sets)
 
     def _serve(self, executor: Executor, sets: list[TaskSet]) -> bool:
-        """Launch one task on a free slot; False when there is none for it."""
-        for tasks in self._line(sets):
+        """Launch one task on a free slot, of which there is one; False when there is none for it."""
+        for tasks in sets if len(sets) < 2 else self._line(sets):
             cpus = tasks.spec.cpus
-            if cpus > executor.free_slots:
+            if cpus > 1 and cpus > executor.free_slots:
                 if cpus <= executor.slots and tasks.pending:
                     return False
             elif self._give(executor, tasks, 1, idle=True):
@@ -150,8 +157,6 @@ class TaskScheduler:
 
     def _line(self, sets: list[TaskSet]) -> list[TaskSet]:
         """In the order to serve them: first the pool with the fewest tasks in flight, then first come."""
-        if len(sets) < 2:
-            return sets
         pools = {tasks.pool: 0 for tasks in sets}
         if len(pools) < 2:
             return sets
@@ -163,12 +168,12 @@ class TaskScheduler:
     def _give(self, executor: Executor, tasks: TaskSet, most: int, *, idle: bool) -> bool:
         """Launch up to ``most`` tasks; ``idle``: for a slot that would stay empty otherwise."""
         pending = tasks.pending
-        taken = self._take_returned(executor, tasks, most)
-        if len(taken) < most:
+        taken = self._take_returned(executor, tasks, most) if pending.returned else []
+        if pending.choosy and len(taken) < most:
             taken += pending.take_local(executor, most - len(taken))
         if len(taken) < most:
             taken += pending.take_plain(most - len(taken))
-        if not taken and idle and pending.has_choosy:
+        if not taken and idle and pending.choosy:
             anywhere_at = tasks.ready_at + self._settings.locality_wait_s
             if self._turn.now >= anywhere_at:
                 taken = pending.take_choosy(most)
@@ -199,7 +204,7 @@ class TaskScheduler:
             if tasks.spec.gang and tasks not in gangs:
                 gangs[tasks] = _executors_of(tasks)
             turn.add(Launch(name, tasks.job, stage, tasks.attempt, tuple(attempts), gangs.get(tasks, ())))
-            starts = tuple(map(TaskStart._make, attempts))
+            starts = tuple([TaskStart(*attempt) for attempt in attempts])
             turn.emit(TasksStarted(tasks.job, stage, tasks.attempt, name, starts))
             executor = self._pool.get(name)
             if executor is not None:
@@ -208,7 +213,7 @@ class TaskScheduler:
                     executor.heard_at = turn.now
 
     def _fill_window(self, executor: Executor, sets: list[TaskSet]) -> None:
-        for tasks in self._line(sets):
+        for tasks in sets if len(sets) < 2 else self._line(sets):
             room = self._window_room(executor, tasks)
             if room:
                 self._give(executor, tasks, room, idle=False)
@@ -258,7 +263,7 @@ class TaskScheduler:
         tasks.pool_version = self._pool.version
         spec = tasks.spec
         rdds = [rdd for rdd in spec.rdds if self._cached.has_rdd(rdd)]
-        if rdds or spec.places or tasks.pending.has_choosy:
+        if rdds or spec.places or tasks.pending.choosy:
             tasks.pending.prefer(lambda index: self._places(tasks, rdds, index))
 
     def _places(self, tasks: TaskSet, rdds: list[int], index: int) -> tuple[str, ...]:
@@ -308,7 +313,7 @@ class TaskScheduler:
         return all(other.name in trouble.avoid_executors for other in usable)
 
     def _suspicion(self, tasks: TaskSet) -> int:
-        if tasks.spec.gang:
+        if tasks.spec.gang or not tasks.pending.returned:
             return 0
         return max((tasks.trouble(index).suspicion for index in tasks.pending.returned), default=0)
 

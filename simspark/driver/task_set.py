@@ -7,7 +7,7 @@ for a task that had trouble: failures, losses, moves. A task is known by its ind
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from simspark.driver.executor_pool import Executor, Running
 from simspark.driver.scheduling import StageSpec
@@ -54,55 +54,49 @@ class Trouble:
 
 
 class PendingTasks:
-    """Tasks that wait for an executor: those that come back, those that prefer places, and ranges of all others."""
+    """Tasks that wait for an executor: those that come back, those that prefer places, and ranges of all others.
 
-    __slots__ = ("_at_place", "_choosy", "_plain", "_plain_size", "_returned")
+    ``returned`` are those that were given back, oldest first; ``choosy`` those that wait for an executor at a place
+    that they prefer. Both are for others to read.
+    """
+
+    __slots__ = ("_at_place", "_plain", "_plain_size", "choosy", "returned")
 
     def __init__(self, indices: Iterable[int]) -> None:
         self._plain: deque[range] = deque(_ranges(indices))
         self._plain_size = sum(map(len, self._plain))
-        self._choosy: dict[int, None] = {}
+        self.choosy: dict[int, None] = {}
         self._at_place: dict[str, deque[int]] = {}
-        self._returned: dict[int, None] = {}
+        self.returned: dict[int, None] = {}
 
     def __len__(self) -> int:
-        return self._plain_size + len(self._choosy) + len(self._returned)
+        return self._plain_size + len(self.choosy) + len(self.returned)
 
     def give_back(self, index: int) -> None:
         """A task waits again."""
-        self._returned[index] = None
+        self.returned[index] = None
 
     def discard(self, index: int) -> None:
         """A task that was given back needs no attempt any more."""
-        self._returned.pop(index, None)
-
-    @property
-    def returned(self) -> KeysView[int]:
-        """Tasks that were given back, oldest first."""
-        return self._returned.keys()
-
-    @property
-    def has_choosy(self) -> bool:
-        """Whether some wait for an executor at a place that they prefer."""
-        return bool(self._choosy)
+        self.returned.pop(index, None)
 
     @property
     def in_line(self) -> int:
         """How many would take the next slot, wherever it is."""
-        return self._plain_size + len(self._returned)
+        return self._plain_size + len(self.returned)
 
     def prefer(self, places_of: Callable[[int], tuple[str, ...]]) -> None:
         """Ask anew where the tasks that have not been tried would like to run."""
         plain: list[int] = []
-        indices = sorted([*self._choosy, *(index for part in self._plain for index in part)])
-        self._choosy = {}
+        indices = sorted([*self.choosy, *(index for part in self._plain for index in part)])
+        self.choosy = {}
         self._at_place = {}
         for index in indices:
             places = places_of(index)
             if not places:
                 plain.append(index)
                 continue
-            self._choosy[index] = None
+            self.choosy[index] = None
             for place in places:
                 self._at_place.setdefault(place, deque()).append(index)
         self._plain = deque(_ranges(plain))
@@ -115,8 +109,8 @@ class PendingTasks:
             queue = self._at_place.get(place)
             while queue and len(taken) < most:
                 index = queue.popleft()
-                if index in self._choosy:
-                    del self._choosy[index]
+                if index in self.choosy:
+                    del self.choosy[index]
                     taken.append(index)
         return taken
 
@@ -137,9 +131,9 @@ class PendingTasks:
 
     def take_choosy(self, most: int) -> list[int]:
         """Tasks that would rather run elsewhere."""
-        taken = [index for index, _ in zip(self._choosy, range(most), strict=False)]
+        taken = [index for index, _ in zip(self.choosy, range(most), strict=False)]
         for index in taken:
-            del self._choosy[index]
+            del self.choosy[index]
         return taken
 
 

@@ -14,21 +14,17 @@ class Turn:
     the moment and arms it anew for what is still to come, so timers need not be cancelled.
     """
 
-    __slots__ = ("_armed", "effects", "now")
+    __slots__ = ("_armed", "add", "effects", "now")
 
     def __init__(self) -> None:
-        self.now = 0.0
-        self.effects: list[Any] = []
         self._armed: dict[str, float] = {}
+        self.begin(0.0)
 
     def begin(self, now: float) -> None:
-        """Another event came."""
+        """Another event came. ``add`` decides on an effect."""
         self.now = now
-        self.effects = []
-
-    def add(self, effect: Any) -> None:
-        """Decide on an effect."""
-        self.effects.append(effect)
+        self.effects: list[Any] = []
+        self.add = self.effects.append
 
     def emit(self, event: Any) -> None:
         """Put an event on the event stream."""

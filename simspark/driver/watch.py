@@ -32,6 +32,7 @@ class Watch:
         self._pool = pool
         self._scheduler = scheduler
         self._outcomes = outcomes
+        self.has_timers = settings.task_timeout_s > 0 or settings.speculation
 
     def ring(self, name: str, late_s: float) -> bool:
         """A timer rang; False when it is none of these.
@@ -144,7 +145,7 @@ class Watch:
         self.watch_running()
 
     def watch_running(self) -> None:
-        """Have the timers of running tasks ring while there are any. At the end of a turn.
+        """Have the timers of running tasks ring while there are any. At the end of a turn, if it ``has_timers``.
 
         What a silent executor runs is not judged: it cannot hear nor tell. When it is back its reports come first.
         """

@@ -87,11 +87,12 @@ class Watchers:
         now = self._clock.now()
         for event in told:
             self._news.append((now, event))
-            if isinstance(event, events.JobStarted):
+            kind = type(event)
+            if kind is events.JobStarted:
                 self._begin_job(now)
-            elif isinstance(event, events.JobEnded):
+            elif kind is events.JobEnded:
                 self._running -= 1
-            elif isinstance(event, events.LogLine):
+            elif kind is events.LogLine:
                 self._show = True
         if self._show or self._follows or len(self._news) >= (NEWS_MOST if self._running else NEWS_ENOUGH):
             self._catch_up()

@@ -228,7 +228,7 @@ def forget_to_begin_meetings_anew() -> Patches:
     review = Barriers.review
 
     def wrong(self: Any) -> None:
-        for tasks, meetings in self._gangs.items():
+        for tasks, meetings in self.gangs.items():
             meetings.attempt = tasks.attempt
         review(self)
 

@@ -80,7 +80,7 @@ class Driver:
 def test_a_job_of_two_tasks_enters_some_hundred_frames_of_the_scheduler():
     driver = Driver()
     driver.run_job()
-    assert driver.run_job() <= 250
+    assert driver.run_job() <= 190
 
 
 def test_what_jobs_cost_does_not_grow_with_those_before():
@@ -99,4 +99,4 @@ def test_the_status_of_jobs_takes_some_frames_for_each_however_many_it_has_forgo
     driver.followed.entered = 0
     for _ in range(320):
         driver.run_job()
-    assert driver.followed.entered / 320 <= 26
+    assert driver.followed.entered / 320 <= 18
