@@ -57,24 +57,30 @@ class Engine:
         self._expected: dict[str, tuple[str, str]] = {}
         self._executor_of: dict[str, str] = {}
         self._early: dict[str, tuple[str, messages.ExecutorHello]] = {}
-        self._one_at_a_time = OneAtATime(self._decide)
+        self._take = OneAtATime(self._decide)
         self._forgotten: deque[tuple[str, int]] = deque()
         self._hash_probe: int | None = None
         self._crash: BaseException | None = None
+        self._is_started = False
         self._thread = threading.Thread(target=self.loop.run, name="simspark-driver", daemon=True)
 
     # ── for any thread ───────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Start the loop; the listener and the backend have been attached."""
+        self._is_started = True
         self._thread.start()
 
     def listen(self, listener: Listener | UnixListener, first: Callable[[Any], bool] | None = None) -> None:
         """Hear executors on this listener, too; ``first`` takes what is not theirs. Before ``start``."""
         self._listeners[listener.PEERS] = listener
 
+        if first is None:
+            self.loop.add(listener, self.handle_peer)
+            return
+
         def handle(event: Any) -> None:
-            if first is None or not first(event):
+            if not first(event):
                 self.handle_peer(event)
 
         self.loop.add(listener, handle)
@@ -82,7 +88,7 @@ class Engine:
     def submit(self, job: RunningJob) -> None:
         """Run a job; its waiter learns the end, also when the engine is over."""
         self.loop.post(lambda: self._submit(job))
-        if not self._thread.is_alive():
+        if self.loop.is_over or not self._is_started:
             job.finish(self._ended_with_engine(job.spec.job))
 
     def cancel(self, job: int, reason: str) -> None:
@@ -157,7 +163,7 @@ class Engine:
 
     def step(self, event: Event) -> None:
         """Let the core decide about an event and perform what it wants."""
-        self._one_at_a_time(event)
+        self._take(event)
 
     def _decide(self, event: Event) -> None:
         told: list[Any] = []
@@ -274,7 +280,7 @@ class Engine:
     def _handle_message(self, executor: str, message: Any) -> None:
         match message:
             case messages.TaskReports(reports):
-                self.step(scheduling.Reported(executor, reports))
+                self._take(scheduling.Reported(executor, reports))
             case messages.CommitAsk(task):
                 self.step(scheduling.CommitAsked(executor, task))
             case messages.BarrierAsk():
@@ -298,10 +304,11 @@ class Engine:
         self.step(scheduling.ExecutorLost(executor, cause))
 
     def _submit(self, job: RunningJob) -> None:
-        self._drop_forgotten()
+        if self._forgotten:
+            self._drop_forgotten()
         self.jobs.add(job)
         self._dispatcher.add_job(job)
-        self.step(scheduling.SubmitJob(job.spec))
+        self._take(scheduling.SubmitJob(job.spec))
 
     def _cancel_all(self, which: Callable[[Mapping[str, str]], bool], reason: str) -> None:
         for job in self.jobs.running():

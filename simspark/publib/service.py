@@ -84,6 +84,7 @@ class Loop:
         self._awake = False
         self._stopping = False
         self._closed = False
+        self.is_over = False
         self._thread: int | None = None
         self._wake_lock = threading.RLock()  # a finalizer that posts may run inside a post of its own thread
         self._wake_read, self._wake_write = os.pipe()
@@ -160,11 +161,12 @@ class Loop:
         self._dirty[endpoint] = None
 
     def run(self) -> None:
-        """Work until ``stop``; close all endpoints on the way out."""
+        """Work until ``stop``; close all endpoints on the way out. From then on it ``is_over``."""
         self._thread = threading.get_ident()
         try:
             while not self._stopping:
                 self._turn()
+            self.is_over = True  # who posts from here on sees it, and what was posted before is run
             self._run_posted()
             self._flush()
         except BaseException as crash:
@@ -172,6 +174,7 @@ class Loop:
                 raise
             self._on_crash(crash)
         finally:
+            self.is_over = True
             self._close()
 
     # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,7 +188,7 @@ class Loop:
                 callback()
         if self._posted:
             self._run_posted()
-        if self._timers:
+        if self._timers and self._timers[0][0] <= self.clock.now():
             self._run_timers()
         if self._dirty:
             self._flush()

@@ -29,6 +29,7 @@ LONG_LISTS: frozenset[type] = frozenset({
     messages.ProgramMissing, messages.CancelTasks,
 })  # fmt: skip
 MAP_LIMIT = 4096
+LEAST_LIMIT_BYTES = min(messages.DEFAULT_LIMIT_BYTES, *messages.LIMITS_BYTES.values())
 MAX_FRAME_BYTES = max(messages.DEFAULT_LIMIT_BYTES, *messages.LIMITS_BYTES.values())
 SHAPES_LIMIT = 256
 
@@ -43,12 +44,11 @@ def encode(seq: int, ack: int, message: Any) -> bytes:
     """One frame. Raises MessageTooLarge before a peer would refuse it."""
     kind = type(message)
     try:
-        frame: bytes = msgpack.packb((seq, ack, tag_of(kind), *message))
+        frame: bytes = msgpack.Packer().pack((seq, ack, _TAGS.get(kind) or tag_of(kind), *message))
     except (TypeError, ValueError, OverflowError) as error:
         raise MessageTooLarge(f"{kind.__name__} cannot be written: {error}") from error
-    limit = limit_bytes(kind)
-    if len(frame) > limit:
-        raise MessageTooLarge(f"{kind.__name__} takes {len(frame)} bytes, the limit is {limit}")
+    if len(frame) > LEAST_LIMIT_BYTES and len(frame) > limit_bytes(kind):
+        raise MessageTooLarge(f"{kind.__name__} takes {len(frame)} bytes, the limit is {limit_bytes(kind)}")
     return frame
 
 
@@ -66,7 +66,7 @@ def decode(frame: bytes) -> tuple[int, int, Any]:
         return 0, row[1], None
     if kind is None or len(row) < 3 or type(row[2]) is not int or row[0] < 1:
         raise ProtocolError("a message has a number and a known tag")
-    return row[0], row[1], struct_check(kind)(row[3:])
+    return row[0], row[1], (_CHECKS.get(kind) or struct_check(kind))(row[3:])
 
 
 def encode_plain(value: tuple[Any, ...], limit: int) -> bytes:
@@ -124,7 +124,7 @@ def _kind_of(frame: bytes) -> type | None:
     except IndexError:
         return None
     kind = messages.REGISTRY.get(tag)
-    if kind is not None and len(frame) > limit_bytes(kind):
+    if kind is not None and len(frame) > LEAST_LIMIT_BYTES and len(frame) > limit_bytes(kind):
         raise ProtocolError(f"{kind.__name__} of {len(frame)} bytes, the limit is {limit_bytes(kind)}")
     return kind
 
@@ -161,7 +161,10 @@ def _row_check(kind: type, hints: list[Any], defaults: list[Any] | None) -> Chec
     width = len(hints)
     wire_types = [_wire_types(hint) for hint in hints]
     shapes = _shapes(wire_types)
-    inner = [(index, check) for index, hint in enumerate(hints) if (check := _field_check(hint)) is not None]
+    inner = [
+        (index, check, _may_be_empty(hint))
+        for index, hint in enumerate(hints) if (check := _field_check(hint)) is not None
+    ]  # fmt: skip
     name = kind.__name__
 
     def check_row(row: Any) -> Any:
@@ -174,8 +177,10 @@ def _row_check(kind: type, hints: list[Any], defaults: list[Any] | None) -> Chec
             raise ProtocolError(f"{name}: unexpected types {[one.__name__ for one in found]}")
         if inner:
             changed: list[Any] = list(row)
-            for index, check in inner:
-                changed[index] = check(changed[index])
+            for index, check, may_be_empty in inner:
+                value = row[index]
+                if value or not (value is None or may_be_empty):  # None has been seen to be allowed
+                    changed[index] = check(value)
             row = changed
         return tuple.__new__(kind, row)
 
@@ -230,6 +235,12 @@ def _field_check(hint: Any) -> Check | None:
     if origin is tuple:
         return _tuple_check(arguments)
     return struct_check(hint)
+
+
+def _may_be_empty(hint: Any) -> bool:
+    """Whether there is nothing to look at in an empty value of a field whose type is right, as most are."""
+    origin = get_origin(hint)
+    return origin is dict or (origin is tuple and get_args(hint)[1:] == (Ellipsis,))
 
 
 def _to_float(value: Any) -> float:

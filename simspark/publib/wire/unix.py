@@ -20,7 +20,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
 from typing import Any
@@ -57,10 +57,11 @@ class Stream:
         """How much the other side has not taken."""
         return len(self._out)
 
-    def put(self, frame: bytes) -> None:
-        """Queue a frame."""
+    def put(self, frame: bytes) -> int:
+        """Queue a frame; how many bytes the other side has not taken now."""
         self._out += _LENGTH.pack(len(frame))
         self._out += frame
+        return len(self._out)
 
     def send(self) -> bool:
         """Send what the other side takes; False when something is left. OSError when it is gone."""
@@ -71,7 +72,7 @@ class Stream:
                 return False
         return True
 
-    def receive(self) -> tuple[Iterator[bytes], bool]:
+    def receive(self) -> tuple[Iterable[bytes], bool]:
         """The frames that have come, and whether the other side has gone."""
         gone = False
         for _ in range(READS_AT_ONCE):
@@ -85,7 +86,7 @@ class Stream:
                 gone = True
                 break
             if not self._in and _is_one_frame(data):
-                return iter((data[_LENGTH.size :],)), False
+                return (data[_LENGTH.size :],), False
             self._in += data
             if len(data) < READ_BYTES:
                 break
@@ -151,8 +152,7 @@ class UnixListener:
             return False
         if found.broken:
             return True
-        found.stream.put(codec.encode(1, 0, message))
-        if found.stream.unsent_bytes > UNSENT_LIMIT_BYTES:
+        if found.stream.put(codec.encode(1, 0, message)) > UNSENT_LIMIT_BYTES:
             self._end(found)
             self._of_loop().post(lambda: self._handler(_lost(peer, codes.OVERFLOW, "too much waits for this peer")))
             return False
@@ -256,8 +256,9 @@ class UnixListener:
         peer.stream.put(envelope.encode_answer(verb, word, text))
 
     def _flush_soon(self, peer: _Peer) -> None:
+        if not self._dirty:
+            self._of_loop().flush_soon(self)
         self._dirty[peer.name] = peer
-        self._of_loop().flush_soon(self)
 
     def _write(self, peer: _Peer) -> None:
         if peer.broken or peer.name not in self._peers:
