@@ -53,8 +53,8 @@ class PreparedAction:
         self._compiled = self._compiled._replace(stages=stages, operations=operations)
 
     def _job(self, partitions: tuple[int, ...], rerun: int) -> RunningJob:
-        spec = self._application.spec(self._compiled, partitions, self._name, self._site, self._properties)
-        return RunningJob(spec._replace(rerun=rerun), self._codes, self._properties)
+        spec = self._application.spec(self._compiled, partitions, self._name, self._site, self._properties, rerun)
+        return RunningJob(spec, self._codes, self._properties)
 
 
 class StartedAction:
@@ -117,7 +117,7 @@ class StartedAction:
         return KeyboardInterrupt(f"job {running.spec.job} cancelled: {done} of {all_} tasks were done")
 
     def _submit(self, rerun: int) -> None:
-        missing = tuple(part for part in dict.fromkeys(self._partitions) if part not in self._values)
+        missing = tuple([part for part in dict.fromkeys(self._partitions) if part not in self._values])
         self._running = self._make(missing, rerun)
         self._application.submit(self._running)
         if self._reason is not None:
@@ -169,7 +169,7 @@ class StartedAction:
         wanted = [(part, results[part]) for part in running.spec.partitions if part not in self._values]
         self._lost = None
         self._values.update(self._read(wanted))
-        if any(accepted.report.name for accepted in results.values()):
+        if running.has_files:
             self._application.engine.remove_files((f"result-{self.job}-",))
         return self._lost
 

@@ -25,6 +25,7 @@ from simspark.driver.files import WHOLE, DriverFiles, ResultReader
 from simspark.driver.job import AccumulatedUpdates, RunningJob, StageCode
 from simspark.driver.master_url import ClusterMaster, LocalClusterMaster, LocalMaster, MasterUrl
 from simspark.driver.needs import Offer, check_wanted, fitted
+from simspark.driver.node import Splits
 from simspark.driver.scheduling import JobSpec, SchedulerSettings
 from simspark.driver.service import DRIVER, Engine
 from simspark.driver.stages import CompiledJob
@@ -218,11 +219,11 @@ class Application:
     def pickle(self, program: Program) -> bytes:
         """Pickle a stage's program. It holds what it refers to: broadcasts, and blocks of large values in it."""
         from simspark.driver.lifeline import holding
-        from simspark.publib.lineage.shared import pickled_broadcasts
+        from simspark.publib.lineage.shared import PickledBroadcasts
 
-        with pickled_broadcasts() as lifelines:
+        with PickledBroadcasts() as lifelines:
             data = self._pickled(program)
-        return holding(data, lifelines)
+        return holding(data, lifelines) if lifelines else data
 
     def _pickled(self, program: Program) -> bytes:
         data = pickle_program(program)
@@ -279,9 +280,9 @@ class Application:
         """What executors need of each stage."""
         if self.settings.ship_modules:
             self._share_modules()
-        return {stage: self._code(pickled(), compiled.split, stage) for stage, pickled in compiled.programs.items()}
+        return {stage: self._code(pickled(), compiled.splits[stage]) for stage, pickled in compiled.programs.items()}
 
-    def _code(self, program: bytes, split: Callable[[int, int], Any], stage: int) -> StageCode:
+    def _code(self, program: bytes, split: Splits) -> StageCode:
         digest = blake2b(program, digest_size=16).digest()
         name = ""
         if len(program) > INLINE_PROGRAM_BYTES:
@@ -289,19 +290,20 @@ class Application:
             if name not in self._programs:
                 self._programs.add(name)
                 self.files.put_value(name, bytes(program), WHOLE)
-        return StageCode(digest, program, name, lambda partition: _pickled_split(split(stage, partition)))
+        return StageCode(digest, program, name, lambda partition: _pickled_split(split(partition)))
 
     def spec(self, compiled: CompiledJob, partitions: tuple[int, ...], name: str, site: str,
-             properties: dict[str, str]) -> JobSpec:
+             properties: dict[str, str], rerun: int) -> JobSpec:
         """The scheduler's view of a new job. Raises what says that it cannot run here."""
         check_wanted(compiled.stages[-1], len(partitions))
         each = zip(compiled.stages, compiled.profiles, strict=True)
-        stages = tuple(fitted(stage, profiles, self._offer) for stage, profiles in each)
+        stages = tuple([fitted(stage, profiles, self._offer) for stage, profiles in each])
         return JobSpec(
             job=self.next_id("job"), stages=stages, partitions=partitions,
             max_failures=self.settings.max_failures or self._master.max_failures,
             max_losses=self.settings.max_losses, name=name, site=site,
             pool=properties.get("spark.scheduler.pool", "default"), group=properties.get("spark.jobGroup.id", ""),
+            rerun=rerun,
         )  # fmt: skip
 
     def _apply_updates(self, accumulated: bytes) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from types import FrameType
 
 from simspark.publib.named_tuple import NamedTuple
 
 PACKAGE_DIRECTORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+_base_name = lru_cache(maxsize=1024)(os.path.basename)
 
 
 class CallSite(NamedTuple):
@@ -19,7 +22,7 @@ class CallSite(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{_base_name(self.file)}:{self.line}"
 
 
 NOWHERE = CallSite("", 0, "")

@@ -39,7 +39,7 @@ class Accepted(NamedTuple):
 class RunningJob:
     """The state of one job that a thread waits for."""
 
-    __slots__ = ("_done", "_in_files", "codes", "ended", "properties", "results", "spec")
+    __slots__ = ("_done", "_in_files", "codes", "ended", "has_files", "properties", "results", "spec")
 
     def __init__(self, spec: JobSpec, codes: dict[int, StageCode], properties: dict[str, str]) -> None:
         self.spec = spec
@@ -47,6 +47,7 @@ class RunningJob:
         self.properties = properties
         self.results: dict[int, Accepted] = {}
         self.ended: JobEnded | None = None
+        self.has_files = False
         self._done = threading.Lock()
         self._done.acquire()
         self._in_files: SimpleQueue[int | None] = SimpleQueue()
@@ -55,6 +56,7 @@ class RunningJob:
         """Called by the loop: a partition's result was accepted."""
         self.results[partition] = accepted
         if accepted.report.name:
+            self.has_files = True
             self._in_files.put(partition)
 
     def finish(self, ended: JobEnded) -> None:

@@ -38,8 +38,11 @@ class Offer(NamedTuple):
 
 def is_gang(root: Node) -> bool:
     """Whether the stage that ends with this node is a gang; BarrierError when it is one that cannot be."""
-    stage = list(_within(root))
-    if not any(node.barrier for node in stage):
+    stage = _within(root)
+    for node in stage:
+        if node.barrier:
+            break
+    else:
         return False
     tasks = root.partitions
     for node in stage:
@@ -71,7 +74,7 @@ def check_wanted(spec: StageSpec, partitions: int) -> None:
 
 def profiles_of(root: Node) -> tuple[ResourceProfile, ...]:
     """The resource profiles of the RDDs in the stage that ends with this node."""
-    return tuple(dict.fromkeys(node.profile for node in _within(root) if node.profile is not None))
+    return tuple(dict.fromkeys([node.profile for node in _within(root) if node.profile is not None]))
 
 
 def is_made_together(root: Node) -> bool:
@@ -83,16 +86,19 @@ def _narrow(node: Node) -> Iterator[Node]:
     return (below.node for below in node.dependencies if not isinstance(below, ShuffleDependency))
 
 
-def _within(root: Node) -> Iterator[Node]:
+def _within(root: Node) -> list[Node]:
     """The nodes of the stage, each once."""
+    nodes: list[Node] = []
     seen = {root}
     stack = [root]
     while stack:
         node = stack.pop()
-        yield node
-        below = [each for each in _narrow(node) if each not in seen]
-        seen.update(below)
-        stack.extend(dict.fromkeys(below))
+        nodes.append(node)
+        if node.dependencies:
+            below = [each for each in _narrow(node) if each not in seen]
+            seen.update(below)
+            stack.extend(dict.fromkeys(below))
+    return nodes
 
 
 def fitted(spec: StageSpec, profiles: tuple[ResourceProfile, ...], offer: Offer) -> StageSpec:

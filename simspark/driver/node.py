@@ -119,6 +119,10 @@ class DataNode(Node):
         """As given."""
         return self._splits[partition]
 
+    def split_alone(self, partition: int) -> Any:
+        """The same, as ``stages`` wants it of a node without inputs. Who has this method keeps the node."""
+        return self._splits[partition]
+
     def preferred(self, partition: int) -> tuple[str, ...]:
         """As given."""
         return self.places[partition] if self.places else ()

@@ -8,7 +8,7 @@ and again only when what is cached or checkpointed on its way has changed. A nod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from simspark.driver.closures import pickle_program
@@ -56,14 +56,15 @@ class CompiledJob(NamedTuple):
     """A job as the scheduler and the executors need it.
 
     ``stages``: parents first, the one that gives the results last. ``programs``: by stage, pickles the program when
-    called, at most once; NotSerializable says what cannot travel. ``split(stage, partition)`` is small and picklable.
+    called, at most once; NotSerializable says what cannot travel. ``splits``: by stage, a partition's split is small
+    and picklable.
     ``operations``: by stage, for messages. ``shuffles`` are alive while this is. ``profiles`` are those of the RDDs
     of each stage, in the order of ``stages``.
     """
 
     stages: tuple[StageSpec, ...]
     programs: dict[int, Callable[[], bytes]]
-    split: Callable[[int, int], Any]
+    splits: dict[int, Splits]
     operations: dict[int, tuple[Operation, ...]]
     shuffles: tuple[ShuffleDependency, ...]
     profiles: tuple[tuple[ResourceProfile, ...], ...]
@@ -100,18 +101,25 @@ def compile_job(node: Node, sink: Sink, *, next_stage: Callable[[], int], name: 
     with LINEAGE:
         last = _stage(node)
         shuffles, stages = _shuffles_below(last)
+    specs: list[StageSpec] = []
+    programs: dict[int, Callable[[], bytes]] = {}
+    splits: dict[int, Splits] = {}
+    operations: dict[int, tuple[Operation, ...]] = {}
+    profiles: list[tuple[ResourceProfile, ...]] = []
+    for shuffle in shuffles:
+        stage = stages[shuffle]
+        specs.append(_spec(shuffle.stage, shuffle, stage, shuffle.node))
+        programs[shuffle.stage] = _shuffle_program(shuffle, stage, made)
+        splits[shuffle.stage] = stage.body.splits
+        operations[shuffle.stage] = (*stage.operations, *_operations(shuffle.sink))
+        profiles.append(profiles_of(shuffle.node))
     number = next_stage()
-    specs = [_spec(shuffle.stage, shuffle, stages[shuffle], shuffle.node) for shuffle in shuffles]
     specs.append(_spec(number, None, last, node, name))
-    programs = {shuffle.stage: _shuffle_program(shuffle, stages[shuffle], made) for shuffle in shuffles}
     programs[number] = _result_program(Program(last.body.source, sink), node.id, made)
-    splits = {shuffle.stage: stages[shuffle].body.splits for shuffle in shuffles} | {number: last.body.splits}
-    operations = {shuffle.stage: (*stages[shuffle].operations, *_of_sink(shuffle)) for shuffle in shuffles}
+    splits[number] = last.body.splits
     operations[number] = (*last.operations, *_operations(sink))
-    return CompiledJob(
-        tuple(specs), programs, lambda stage, partition: splits[stage](partition), operations, tuple(shuffles),
-        tuple(profiles_of(end) for end in (*(shuffle.node for shuffle in shuffles), node)),
-    )
+    profiles.append(profiles_of(node))
+    return CompiledJob(tuple(specs), programs, splits, operations, tuple(shuffles), tuple(profiles))
 
 
 def _spec(number: int, shuffle: ShuffleDependency | None, stage: _Stage, node: Node, action: str = "") -> StageSpec:
@@ -119,7 +127,7 @@ def _spec(number: int, shuffle: ShuffleDependency | None, stage: _Stage, node: N
         stage=number,
         shuffle=NO_SHUFFLE if shuffle is None else shuffle.shuffle,
         partitions=node.partitions,
-        parents=tuple(parent.shuffle for parent in stage.parents),
+        parents=tuple([parent.shuffle for parent in stage.parents]),
         rdds=tuple(_cached_in_place(node)),
         places=_places(node),
         gang=is_gang(node),
@@ -172,6 +180,8 @@ def _shuffles_below(last: _Stage) -> tuple[list[ShuffleDependency], dict[Shuffle
 
 
 def _stage(root: Node) -> _Stage:
+    if not root.dependencies and isinstance(root, DataNode) and root.level is None:
+        return _Stage(_Body(root.source(()), root.split_alone), (), (), ())
     bodies: dict[Node, _Body] = {}
     parents: dict[ShuffleDependency, None] = {}
     kept: list[tuple[int, int]] = []
@@ -306,8 +316,12 @@ def _splits(node: Node, inputs: list[Splits]) -> Splits:
 # ── where tasks go, and whose functions they run ─────────────────────────────────────────────────────────────────
 
 
-def _in_place(root: Node) -> Iterator[Node]:
+def _in_place(root: Node) -> Iterable[Node]:
     """The node, and those below it in the stage whose partition i is part of its partition i, nearest first."""
+    return _down_in_place(root) if root.dependencies else (root,)
+
+
+def _down_in_place(root: Node) -> Iterator[Node]:
     seen = {root}
     level = [root]
     while level:
@@ -332,10 +346,6 @@ def _places(root: Node) -> dict[int, tuple[str, ...]]:
         if isinstance(node, DataNode) and node.places:
             return dict(enumerate(node.places))
     return {}
-
-
-def _of_sink(shuffle: ShuffleDependency) -> Iterator[Operation]:
-    return _operations(shuffle.sink)
 
 
 def _operations(part: Any) -> Iterator[Operation]:

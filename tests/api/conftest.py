@@ -218,7 +218,7 @@ class HereContext(FileSources, HadoopSources, JobControl, Shipping):
 
     def _run(self, job: Any, stage: int, partition: int, gang: Any = None) -> Any:
         program = payload.load(job.programs[stage]())
-        split = payload.load(payload.dump(job.split(stage, partition)))
+        split = payload.load(payload.dump(job.splits[stage](partition)))
         task = TaskRun(job_id=0, stage_id=stage, stage_attempt=0, partition=partition, attempt=0,
                        task_id=next(self._tasks), data=self.files, cache=self.cache, gang=gang, **self.limits)
         self.stages_run.append(stage)

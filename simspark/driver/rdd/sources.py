@@ -123,19 +123,20 @@ class Sources:
         if count < 1:
             raise ValueError("Number of slices must be positive.")
         if isinstance(c, builtins.range):
-            return cast("RDD[T]", self._numbers(c, count, "parallelize"))
+            numbers: RDD[Any] = self._numbers(c, count, "parallelize")
+            return numbers
         rows = c if type(c) is list else list(c)
         cuts = slice_bounds(len(rows), count, self.largest_batch)
         return self._slices(rows, cuts, "parallelize")
 
     def _slices(self, rows: list[T], cuts: Sequence[tuple[int, int]], operation: str) -> RDD[T]:
-        from simspark.publib.lineage.shared import pickled_broadcasts
+        from simspark.publib.lineage.shared import PickledBroadcasts
         from simspark.publib.lineage.sources import SliceSource
         from simspark.publib.lineage.task import FileRef, SegmentRef
 
         number = self.next_id("rdd")
         name = f"data-{number}"
-        with pickled_broadcasts() as lifelines:
+        with PickledBroadcasts() as lifelines:
             self.put_data(name, rows, cuts)
         splits = [SegmentRef(FileRef(DRIVER, name), index) for index in builtins.range(len(cuts))]
         return self._made(operation, SliceSource(), splits, number, Lifeline(self.forget, "data", number, lifelines))
@@ -152,15 +153,15 @@ class Sources:
             raise ValueError("Number of slices must be positive.")
         return self._numbers(numbers, count, "range")
 
-    def _numbers(self, numbers: Sequence[int], count: int, operation: str) -> RDD[int]:
+    def _numbers(self, numbers: builtins.range, count: int, operation: str) -> RDD[int]:
         from simspark.publib.lineage.sources import RangeSource
         from simspark.publib.optimizations import uses
 
         size = len(numbers)
-        cuts = list(pairwise(part * size // count for part in builtins.range(count + 1)))
+        cuts = list(pairwise([part * size // count for part in builtins.range(count + 1)]))
         if not uses("ranges"):
             return self._slices(list(numbers), cuts, operation)
-        parts = [cast(builtins.range, numbers[start:stop]) for start, stop in cuts]
+        parts = [numbers[start:stop] for start, stop in cuts]
         splits = [(part.start, part.stop, part.step) for part in parts]
         return self._made(operation, RangeSource(), splits, self.next_id("rdd"))
 
@@ -205,7 +206,7 @@ class Sources:
         [1, None]
         """
         from simspark.driver.rdd.core import RDD
-        from simspark.publib.lineage.shared import Broadcast, pickled_broadcasts
+        from simspark.publib.lineage.shared import Broadcast, PickledBroadcasts
 
         if isinstance(value, (RDD, Sources)):
             raise NotSerializable(
@@ -213,7 +214,7 @@ class Sources:
             )
         number = self.next_id("broadcast")
         try:
-            with pickled_broadcasts() as lifelines:
+            with PickledBroadcasts() as lifelines:
                 pieces = self.put_broadcast(number, value)
         except (SimsparkError, OSError):
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from simspark.publib.lineage.shared import running
+from simspark.publib.lineage.shared import swap_task
 from simspark.publib.lineage.steps import Step, apply_steps
 from simspark.publib.lineage.task import MapDone, ResultValue, Sink, Source, TaskRun
 from simspark.publib.named_tuple import NamedTuple
@@ -38,7 +38,8 @@ class Steps:
 
 def run_program(program: Program, split: Any, task: TaskRun) -> MapDone | ResultValue:
     """Run one task in this thread and say what came of it. What user functions raise passes through."""
-    with running(task):
+    before = swap_task(task)
+    try:
         rows = program.source.rows(split, task)
         try:
             return program.sink.run(rows, task)
@@ -46,3 +47,5 @@ def run_program(program: Program, split: Any, task: TaskRun) -> MapDone | Result
             close = getattr(rows, "close", None)
             if close is not None:
                 close()
+    finally:
+        swap_task(before)

@@ -1,7 +1,7 @@
 """What user functions share with the driver and with the engine: broadcasts and accumulators.
 
 A task runs in one thread from its start to its end, so "the task that runs here" is a thread's own variable;
-``running`` sets it. A thread that a user function starts has no task.
+``swap_task`` sets it. A thread that a user function starts has no task.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import repeat
 from typing import IO, Any, Generic, Protocol, TypeVar
 
@@ -33,14 +32,10 @@ def current_task() -> TaskRun | None:
     return _RUNNING.task
 
 
-@contextmanager
-def running(task: TaskRun) -> Iterator[None]:
-    """Make ``task`` the one that runs in this thread."""
+def swap_task(task: TaskRun | None) -> TaskRun | None:
+    """Make ``task`` the one that runs in this thread; returns the one before."""
     before, _RUNNING.task = _RUNNING.task, task
-    try:
-        yield
-    finally:
-        _RUNNING.task = before
+    return before
 
 
 class BroadcastOwner(Protocol):
@@ -100,14 +95,18 @@ class _Pickled(threading.local):
 _PICKLED = _Pickled()
 
 
-@contextmanager
-def pickled_broadcasts() -> Iterator[list[object]]:
+class PickledBroadcasts:
     """The lifelines of the broadcasts that this thread pickles meanwhile: what holds the pickle must hold them."""
-    before, _PICKLED.lifelines = _PICKLED.lifelines, []
-    try:
-        yield _PICKLED.lifelines
-    finally:
-        _PICKLED.lifelines = before
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> list[object]:
+        lifelines: list[object] = []
+        self._before, _PICKLED.lifelines = _PICKLED.lifelines, lifelines
+        return lifelines
+
+    def __exit__(self, *_: object) -> None:
+        _PICKLED.lifelines = self._before
 
 
 class Broadcast(Generic[T]):

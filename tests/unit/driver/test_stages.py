@@ -40,7 +40,7 @@ def test_narrow_lineage_is_one_stage_of_merged_steps(sc: HereContext) -> None:
     source = program(job).source
     assert isinstance(source, Steps)
     assert [step.label for step in source.steps] == ["map", "filter", "map"]
-    assert job.split(job.stages[0].stage, 1) == (3, 6, 1)
+    assert job.splits[job.stages[0].stage](1) == (3, 6, 1)
 
 
 def test_shuffles_cut_stages_parents_first(sc: HereContext) -> None:
@@ -113,7 +113,7 @@ def test_unions_of_unions_are_one_flat_union(sc: HereContext) -> None:
     assert isinstance(source, UnionSource)
     assert len(source.branches) == 1
     assert job.stages[0].partitions == 6002
-    assert job.split(job.stages[0].stage, 5001) == (0, 1, (1, 2, 1))
+    assert job.splits[job.stages[0].stage](5001) == (0, 1, (1, 2, 1))
 
 
 def test_a_thousand_shuffles_in_a_row_compile(sc: HereContext) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from simspark.publib.errors import UserError
 from simspark.publib.lineage import shared
-from simspark.publib.lineage.shared import Accumulator, AccumulatorParam, Broadcast, running
+from simspark.publib.lineage.shared import Accumulator, AccumulatorParam, Broadcast, swap_task
 from tests.unit.publib.planes import FilesPlane, task_on
 
 
@@ -75,12 +75,13 @@ def test_tasks_add_to_what_they_bring_home_and_the_driver_to_the_value(tmp_path:
     for number in range(2):
         task = task_on(FilesPlane(str(tmp_path)))
         mine, also = arrived((total, seen))
-        with running(task):
-            mine += 5
-            mine.add(1)
-            also.add([number])
-            with pytest.raises(RuntimeError, match="inside tasks"):
-                mine.value  # noqa: B018
+        assert swap_task(task) is None
+        mine += 5
+        mine.add(1)
+        also.add([number])
+        with pytest.raises(RuntimeError, match="inside tasks"):
+            mine.value  # noqa: B018
+        assert swap_task(None) is task
         assert task.accumulated == {1: 6, 2: [number]}
         total.merge(task.accumulated[1])
         seen.merge(task.accumulated[2])
