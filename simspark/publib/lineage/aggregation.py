@@ -33,18 +33,15 @@ from simspark.publib.lineage.folding import (
     keep_left,
 )
 from simspark.publib.lineage.spill import (
-    FIRST_WINDOW_ROWS,
     SAMPLES,
-    WINDOW_ROWS,
     BucketRuns,
-    batches_checked,
+    Watch,
     estimate_groups,
     estimate_list,
     estimate_lists,
-    next_check,
     windows,
 )
-from simspark.publib.lineage.steps import FLAT, Step, StepRows, fused_after, note_end, one_by_one
+from simspark.publib.lineage.steps import FLAT, Filter, Step, StepRows, fused_after, note_end, one_by_one
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.optimizations import uses
@@ -100,13 +97,16 @@ class Aggregator(NamedTuple):
         """
         combiner = _Combiner((), identity, self.merge_combiners, self.merge_combiners, task)
         loop_after = fused_after(task) if combiner.may_need_loop else -1
-        seen = 0
-        for batch in batches_checked(batches, task.memory_budget_bytes, combiner.held_bytes, combiner.spill):
+        seen, watch = 0, combiner.watch()
+        for batch in batches:
             if seen >= loop_after >= 0:
                 loop_after = -1
                 combiner.make_loop()
             combiner.take_batch(batch)
-            seen += rows_in(batch)
+            rows = rows_in(batch)
+            seen += rows
+            watch.took(rows)
+        watch.end()
         return combiner.result()
 
 
@@ -160,7 +160,7 @@ class _Combiner:
     def __init__(self, steps: Sequence[Step], create: Callable[[Any], Any], merge: Callable[[Any, Any], Any],
                  merge_combiners: Callable[[Any, Any], Any], task: TaskRun, *, flat: bool = False) -> None:
         self._steps = steps
-        self._flat = flat
+        self._each_is_one = not flat and not any(isinstance(step, Filter) for step in steps)
         self._create = create
         self._loops: GroupingLoops | None = None
         self._budget_bytes = task.memory_budget_bytes
@@ -168,6 +168,7 @@ class _Combiner:
         self._merge = merge
         self._merge_combiners = merge_combiners
         self._lists = merge in {append_value, extend_list}
+        self._listed: int | None = 0 if merge is extend_list else None
         self._absorb = absorber(create, merge)
         self._absorb_columns = columns_absorber(merge)
         self._kinds: set[type] | None = None
@@ -180,9 +181,13 @@ class _Combiner:
         self._full = False
         self._nan: Any = None
 
+    def watch(self) -> Watch:
+        """What looks at the groups while rows are folded in."""
+        return Watch(self._budget_bytes, self.held_bytes, self.spill)
+
     def take_all(self, rows: Iterator[Any]) -> None:
         """Fold all of these rows in."""
-        for size, window in windows(rows, self._budget_bytes, self.held_bytes, self.spill):
+        for size, window in windows(rows, self.watch()):
             self.take(window, size)
 
     def take_flat(self, before: Sequence[Step], rows: Iterator[Any], ended: list[bool]) -> None:
@@ -194,15 +199,10 @@ class _Combiner:
         if self._loops is not None and self._loops.is_c:
             return
         loops = _loops_of((*before, *self._steps), self._create, self._merge)
-        seen, due = 0, FIRST_WINDOW_ROWS
+        watch = self.watch()
         while loops is not None and not ended and not self._full:
-            seen += loops.fold_flat(self._groups, rows, min(due - seen, WINDOW_ROWS))
-            if seen < due and not ended:
-                continue
-            due = next_check(seen, self.held_bytes(seen), self._budget_bytes)
-            if not due:
-                self.spill()
-                seen, due = 0, FIRST_WINDOW_ROWS
+            watch.took(loops.fold_flat(self._groups, rows, watch.window))
+        watch.end()
 
     def take(self, window: Iterable[tuple[Any, Any]], size: int = 0) -> None:
         """Fold some rows in, at most ``size``; where there are steps to be done, those that become of them."""
@@ -230,10 +230,12 @@ class _Combiner:
     def take_batch(self, batch: Batch) -> None:
         """Fold rows in that come in a batch. While no key is one that was there, C does it."""
         if type(batch) is not tuple or self._full:
-            self._all_are_new, self._kinds = False, None
+            self._all_are_new, self._kinds, self._listed = False, None, None
             self.take(rows_of_batch(batch))
             return
         keys, values = batch
+        if self._listed is not None:
+            self._listed += sum(map(len, values))
         groups, before = self._groups, len(self._groups)
         if self._all_are_new:
             deque(map(groups.setdefault, keys, values), maxlen=0)
@@ -259,9 +261,10 @@ class _Combiner:
             return max(4 * estimate_list(self._pending) + others, groups // 2)
         if not self._lists:
             return self._share.count(estimate_groups(self._groups))
-        each_is_one = self._merge is append_value and not self._steps and not self._flat
-        count = seen if each_is_one else sum(map(len, self._groups.values()))
-        return self._share.count(estimate_lists(self._groups, count))
+        listed = seen if self._merge is append_value and self._each_is_one else self._listed
+        if listed is None:
+            listed = sum(map(len, self._groups.values()))
+        return self._share.count(estimate_lists(self._groups, listed))
 
     def spill(self) -> None:
         """Make room."""
@@ -278,6 +281,7 @@ class _Combiner:
             return
         self._runs.spill(self._groups.items())
         self._groups.clear()
+        self._listed = None if self._listed is None else 0
 
     def result(self) -> Combined:
         """Every key with its group, in first-seen order."""

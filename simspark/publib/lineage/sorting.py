@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.merging import end_of, merge_blocks
 from simspark.publib.lineage.partitioner import RangePartitioner
-from simspark.publib.lineage.spill import Run, estimate_list, windows
+from simspark.publib.lineage.spill import Run, Watch, estimate_list, windows
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.named_tuple import NamedTuple
 
@@ -64,7 +64,7 @@ class SortedRows:
         self._share = Share(task.budget)
         self._kept: list[Any] = []
         self._runs: list[tuple[int, Run]] = []
-        for _, window in windows(rows, task.memory_budget_bytes, self._held_bytes, self._spill):
+        for _, window in windows(rows, Watch(task.memory_budget_bytes, self._held_bytes, self._spill)):
             self._kept.extend(window)
         self._kept.sort(key=self._key, reverse=self._reverse)
 

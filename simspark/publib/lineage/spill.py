@@ -46,7 +46,8 @@ _Numbered = tuple[int, Any, Any]  # ordinal, key, content or group
 _UNIT_BYTES = 16  # of memory: nothing takes less, and nothing takes a part of one
 _LIST_BYTES = getsizeof([])
 _ROW_BYTES = 72  # a tuple of two, and a place in a list
-_FLAT = frozenset((int, float, bool, type(None)))
+_SIMPLE = frozenset((int, str, float, bytes, bool, type(None)))
+_FLAT = _SIMPLE - {str, bytes}
 """Groups of these types do not grow: a few at the ends tell for all, where a look at some of all reads every key."""
 
 
@@ -54,7 +55,7 @@ def estimate_bytes(value: Any, depth: int = _DEPTH) -> int:
     """About how much memory a value takes, with what it contains, from at most 16 elements of each container."""
     size = getsizeof(value) + _UNIT_BYTES - 1 & -_UNIT_BYTES
     kind = type(value)
-    if kind in {int, str, float, bytes, bool} or value is None or not depth:
+    if kind in _SIMPLE or not depth:
         return size
     if kind in {tuple, list, set, frozenset} or isinstance(value, tuple):
         return size + _estimate_elements(value, len(value), depth)
@@ -70,9 +71,10 @@ def estimate_bytes(value: Any, depth: int = _DEPTH) -> int:
 def _estimate_elements(elements: Iterable[Any], count: int, depth: int) -> int:
     if not count:
         return 0
-    step = -(-count // _ELEMENTS)
-    sample = [estimate_bytes(each, depth - 1) for each in islice(elements, 0, None, step)]
-    return sum(sample) * count // len(sample)
+    sampled = list(islice(elements, 0, None, -(-count // _ELEMENTS)))
+    if _SIMPLE.issuperset(map(type, sampled)):
+        return sum([getsizeof(each) + _UNIT_BYTES - 1 & -_UNIT_BYTES for each in sampled]) * count // len(sampled)
+    return sum([estimate_bytes(each, depth - 1) for each in sampled]) * count // len(sampled)
 
 
 def estimate_list(rows: list[Any], samples: int = SAMPLES) -> int:
@@ -114,50 +116,56 @@ def _sampled_keys(groups: dict[Any, Any]) -> list[Any]:
     return list(islice(groups, 0, None, -(-len(groups) // SAMPLES) or 1))
 
 
-def windows(rows: Iterator[Any], budget_bytes: int, held: Callable[[int], int],
-            spill: Callable[[], None]) -> Iterator[tuple[int, Iterator[Any]]]:
-    """The rows in windows of at most so many, each to be read to its end; behind some, ``spill`` is called.
+class Watch:
+    """Looks at what is held while rows are taken in, and calls ``spill`` behind those with which it is too much.
 
-    That is where too much is held: ``held`` gives bytes for the number of rows since the last spill. It is asked when
-    twice as many rows were read as before, and where the budget will be reached if what is held grows as it did.
+    ``held`` gives bytes for the number of rows since the last spill. It is asked when twice as many rows were taken as
+    before, where the budget will be reached if what is held grows as it did, and at the end.
     """
-    seen, due, checked, rows = 0, FIRST_WINDOW_ROWS, True, iter(rows)
+
+    __slots__ = ("_budget_bytes", "_due", "_held", "_open", "_seen", "_spill")
+
+    def __init__(self, budget_bytes: int, held: Callable[[int], int], spill: Callable[[], None]) -> None:
+        self._budget_bytes = budget_bytes
+        self._held = held
+        self._spill = spill
+        self._seen, self._due, self._open = 0, FIRST_WINDOW_ROWS, False
+
+    @property
+    def window(self) -> int:
+        """How many rows may be taken until it looks."""
+        return min(self._due - self._seen, WINDOW_ROWS)
+
+    def took(self, rows: int) -> None:
+        """So many rows were taken."""
+        self._seen += rows
+        self._open = self._seen < self._due
+        if not self._open:
+            self._look()
+
+    def end(self) -> None:
+        """No more rows come."""
+        if self._open:
+            self._look()
+
+    def _look(self) -> None:
+        size = self._held(self._seen)
+        if size > self._budget_bytes:
+            self._spill()
+            self._seen, self._due = 0, FIRST_WINDOW_ROWS
+            return
+        more = (self._budget_bytes - size) * self._seen // max(size, 1) + 1
+        self._due = self._seen + max(FIRST_WINDOW_ROWS, min(2 * self._seen, more))
+
+
+def windows(rows: Iterator[Any], watch: Watch) -> Iterator[tuple[int, Iterator[Any]]]:
+    """The rows in windows of at most so many, each to be read to its end, with a watch on what is held of them."""
+    rows = iter(rows)
     for first in rows:
-        window = min(due - seen, WINDOW_ROWS)
+        window = watch.window
         yield window, chain((first,), islice(rows, window - 1))
-        seen += window
-        checked = seen >= due
-        if checked:
-            due = next_check(seen, held(seen), budget_bytes)
-            if not due:
-                spill()
-                seen, due = 0, FIRST_WINDOW_ROWS
-    if not checked and held(seen) > budget_bytes:
-        spill()
-
-
-def next_check(seen: int, size: int, budget_bytes: int) -> int:
-    """After how many rows what is held is to be looked at again, when so many took so much; 0 if it is too much."""
-    if size > budget_bytes:
-        return 0
-    return seen + max(FIRST_WINDOW_ROWS, min(2 * seen, (budget_bytes - size) * seen // max(size, 1) + 1))
-
-
-def batches_checked(batches: Iterable[Any], budget_bytes: int, held: Callable[[int], int],
-                    spill: Callable[[], None]) -> Iterator[Any]:
-    """The same for rows that come in batches (lists, or tuples of columns): at the ends of some of them."""
-    seen, due, checked = 0, FIRST_WINDOW_ROWS, True
-    for batch in batches:
-        yield batch
-        seen += len(batch[0] if type(batch) is tuple else batch)
-        checked = seen >= due
-        if checked:
-            due = next_check(seen, held(seen), budget_bytes)
-            if not due:
-                spill()
-                seen, due = 0, FIRST_WINDOW_ROWS
-    if not checked and held(seen) > budget_bytes:
-        spill()
+        watch.took(window)
+    watch.end()
 
 
 class Run:
@@ -324,7 +332,7 @@ class Replay:
         def held(_: int) -> int:
             return share.count(estimate_list(self._kept))
 
-        for _, window in windows(rows, task.memory_budget_bytes, held, spill):
+        for _, window in windows(rows, Watch(task.memory_budget_bytes, held, spill)):
             self._kept.extend(window)
 
     @property

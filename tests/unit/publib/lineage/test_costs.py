@@ -18,7 +18,7 @@ from simspark.publib.blocks.segments import (
     encode_rows_inline,
     write_rows,
 )
-from simspark.publib.lineage import fusion
+from simspark.publib.lineage import aggregation, fusion
 from simspark.publib.lineage.aggregation import grouping, reducing
 from simspark.publib.lineage.partitioner import HashPartitioner, RangePartitioner
 from simspark.publib.lineage.shuffle_read import JoinRead, ShuffleRead
@@ -97,6 +97,28 @@ def test_groups_that_come_from_a_shuffle_are_taken_and_not_copied(tmp_path):
     batches = iter([(["a", "b"], [first, second]), (["a"], [[3]])])
     (_, a), (_, b) = grouping().merge_batches(batches, task_on(FilesPlane(str(tmp_path))))
     assert a is first and b is second and a == [1, 3]
+
+
+def lengths_asked(monkeypatch, action):
+    """How often folding asks how many values a list has."""
+    asked = []
+    monkeypatch.setattr(aggregation, "len", lambda held: asked.append(None) or len(held), raising=False)
+    action()
+    return len(asked)
+
+
+@pytest.mark.parametrize("steps", [[], [Map(lambda x: (x % 2000, x))]], ids=["pairs", "mapped"])
+def test_what_is_grouped_is_known_to_be_as_much_as_came_without_a_look_at_each_group(tmp_path, monkeypatch, steps):
+    task = task_on(FilesPlane(str(tmp_path)))
+    rows = apply_steps(steps, iter(range(ROWS)), 0, task) if steps else ((x % 2000, x) for x in range(ROWS))
+    assert lengths_asked(monkeypatch, lambda: grouping().combine_values(rows, task)) < 100
+
+
+def test_the_values_of_groups_that_are_merged_are_counted_once(tmp_path, monkeypatch):
+    task = task_on(FilesPlane(str(tmp_path)))
+    keys = (range(start, start + 1000) for start in range(0, ROWS, 1000))
+    batches = ((list(some), [[key] for key in some]) for some in keys)
+    assert lengths_asked(monkeypatch, lambda: grouping().merge_batches(batches, task)) < 1.1 * ROWS
 
 
 def copies(action):
