@@ -12,15 +12,8 @@ from typing import Any
 
 from simspark.driver.job import Accepted
 from simspark.publib.blocks.app_directory import AppDirectory, holds_token
-from simspark.publib.blocks.segments import (
-    PIECE_BYTES,
-    SegmentFile,
-    SegmentWriter,
-    append_parts,
-    decode_inline,
-    encode_batch,
-    write_rows,
-)
+from simspark.publib.blocks.pieces import write_parts, write_value
+from simspark.publib.blocks.segments import PIECE_BYTES, SegmentFile, SegmentWriter, decode_inline, write_rows
 from simspark.publib.errors import BlockError, FetchFailed
 from simspark.publib.wire.messages import Owner
 
@@ -48,18 +41,11 @@ class DriverFiles:
 
     def put_value(self, name: str, value: Any, piece_bytes: int = PIECE_BYTES) -> int:
         """A value cut into pieces; how many."""
-        return self.put_encoded(name, encode_batch(value), piece_bytes)
+        return write_value(self.directory.file(name), value, piece_bytes)
 
     def put_encoded(self, name: str, parts: Sequence[bytes | memoryview], piece_bytes: int = PIECE_BYTES) -> int:
         """The same for a value that has been encoded."""
-        writer = SegmentWriter(self.directory.file(name))
-        try:
-            pieces = append_parts(writer, parts, piece_bytes)
-            writer.commit()
-        except BaseException:
-            writer.abort()
-            raise
-        return pieces
+        return write_parts(self.directory.file(name), parts, piece_bytes)
 
     def remove(self, name: str) -> None:
         """Remove one file, if it is there."""

@@ -29,6 +29,7 @@ NAMES: dict[str, str] = {
     "arrays": "Small arrays of one kind in a batch travel as one array; plainly, each is pickled.",
     "unique-keys": "Joins keep a key's only value as it is; plainly, each key has lists of values.",
     "statistics": "Numbers are merged into statistics in one loop; plainly, by one call for each.",
+    "checksums": "The checksum of a large value is computed while it is written; plainly, before that.",
     "mapping": "Files of this machine are mapped; plainly, what is wanted of them is read.",
     "inline-results": "Small results ride in the report of their task; plainly, each is a file.",
     "large-values": "Large values that functions captured travel once to each machine; plainly, with each program.",

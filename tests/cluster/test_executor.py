@@ -135,7 +135,7 @@ def test_a_large_program_comes_from_the_drivers_file(driver):
     here = driver()
     program = cloudpickle.dumps(Program(Call(lambda x: x + 5), Give()))
     writer = SegmentWriter(here.directory.file("program-abc"))
-    from simspark.publib.blocks.segments import append_value
+    from simspark.publib.blocks.pieces import append_value
 
     append_value(writer, program, 100)
     writer.commit()

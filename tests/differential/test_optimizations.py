@@ -21,7 +21,7 @@ from .failing import failing_programs
 from .programs import FOR_US, generated
 
 ALL = ",".join(optimizations.NAMES)
-BETWEEN_PROCESSES = {"inline-results", "large-values"}  # others are taken in one process, too
+BETWEEN_PROCESSES = {"inline-results", "large-values", "checksums"}  # others are taken in one process, too
 EACH = [  # where random programs seldom come
     "r0 = sc.range(3, 70, 2, 4)", "print(r0.glom().collect())", "print(r0.count())",
     "print(sc.parallelize(range(9, -9, -2), 3).count())",

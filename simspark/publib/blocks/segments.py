@@ -57,6 +57,7 @@ FRAME_OF_PICKLE_BYTES = 192 << 10
 
 _HEAD = struct.Struct("<4sIQQII")
 _TRAILER = struct.Struct("<QI4s")
+CHECKSUM_AT = 4
 _CHECKED_FROM = 8
 _NO_PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
 
@@ -67,6 +68,25 @@ def encode_batch(rows: Any) -> list[bytes | memoryview]:
     Large bytes and arrays are parts themselves, not copies: write them before anybody can change them. Values of
     classes that live in ``__main__`` travel by value, because no other process has that module.
     """
+    return checked(encode_unchecked(rows))
+
+
+def checked(parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """A frame with its checksum."""
+    parts[0] = FRAME_MAGIC + checksum(parts) + parts[0][_CHECKED_FROM:]
+    return parts
+
+
+def checksum(parts: list[bytes | memoryview]) -> bytes:
+    """What goes to CHECKSUM_AT in the frame that consists of these parts."""
+    check = zlib.crc32(parts[0][_CHECKED_FROM:])
+    for part in parts[1:]:
+        check = zlib.crc32(part, check)
+    return struct.pack("<I", check)
+
+
+def encode_unchecked(rows: Any) -> list[bytes | memoryview]:
+    """The same as ``encode_batch``, but for the checksum, which has still to be put in its place."""
     buffers: list[memoryview] = []
 
     def out_of_band(buffer: pickle.PickleBuffer) -> bool:
@@ -140,11 +160,7 @@ def _framed(pickled: list[bytes | memoryview], buffers: list[memoryview]) -> lis
         for raw in buffers:
             parts += (raw, _NO_PADDING[len(raw) & 7])
     length = _HEAD.size + sum(map(len, parts))
-    rest = _HEAD.pack(FRAME_MAGIC, 0, length, pickled_bytes, len(buffers), len(lead))[_CHECKED_FROM:]
-    check = zlib.crc32(rest)
-    for part in parts:
-        check = zlib.crc32(part, check)
-    parts[0] = FRAME_MAGIC + struct.pack("<I", check) + rest
+    parts[0] = _HEAD.pack(FRAME_MAGIC, 0, length, pickled_bytes, len(buffers), len(lead))
     return parts
 
 
@@ -280,6 +296,12 @@ class SegmentWriter(SegmentStream):
         except OSError as error:
             raise storage_fault(error, self._temporary) from error
         super().__init__(file)
+
+    def rewrite(self, at: int, data: bytes) -> None:
+        """Put bytes in the place of as many that were written."""
+        self._file.seek(at)
+        self._write(data)
+        self._file.seek(0, os.SEEK_END)
 
     def commit(self) -> int:
         """Finish the file and give it its name; its size in bytes."""
@@ -475,25 +497,3 @@ def write_rows(sink: Any, segment: int, rows: Iterator[Any] | list[Any], batch_r
     if not total:
         sink.append(segment, [])
     return total
-
-
-def append_value(sink: Any, value: Any, piece_bytes: int = PIECE_BYTES) -> int:
-    """Write any value as one frame cut into segments 0, 1, ... of ``piece_bytes`` each; how many there are.
-
-    ``decode_inline(SegmentFile(path).whole())`` gives it back without a copy.
-    """
-    return append_parts(sink, encode_batch(value), piece_bytes)
-
-
-def append_parts(sink: Any, parts: Iterable[bytes | memoryview], piece_bytes: int = PIECE_BYTES) -> int:
-    """The same for a value that has been encoded."""
-    piece, room = 0, piece_bytes
-    for part in parts:
-        view = memoryview(part).cast("B")
-        while len(view):
-            sink.append_frame(piece, view[:room])
-            taken = min(room, len(view))
-            view, room = view[taken:], room - taken
-            if not room:
-                piece, room = piece + 1, piece_bytes
-    return piece if room == piece_bytes else piece + 1

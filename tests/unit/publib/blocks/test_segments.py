@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from simspark.publib.blocks import segments
 from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, decode_batches, decode_inline
-from simspark.publib.errors import BlockError, CorruptBlock, MissingBlock, StorageFault
+from simspark.publib.errors import CorruptBlock, MissingBlock, StorageFault
 
 
 def write(path: Path, content: dict[int, list[list[object]]]) -> str:
@@ -214,19 +214,6 @@ def test_a_cut_of_a_list_makes_the_batches_that_its_iterator_makes(
         segments.write_rows(writer, 0, *write)
         writer.commit()
     assert read(str(tmp_path / "cut")) == read(str(tmp_path / "gone through"))
-
-
-@pytest.mark.parametrize("size", [0, 10, 64, 100_000])
-def test_a_value_in_pieces_comes_back_whole(tmp_path: Path, size: int) -> None:
-    writer = SegmentWriter(str(tmp_path / "file"))
-    pieces = segments.append_value(writer, np.arange(size), piece_bytes=1000)
-    writer.commit()
-    with SegmentFile(str(tmp_path / "file")) as file:
-        assert pieces == file.segment_count
-        assert all(len(file.segment(index)) == 1000 for index in range(pieces - 1))
-        assert (decode_inline(file.whole()) == np.arange(size)).all()
-    with pytest.raises(BlockError):
-        decode_inline(b"")
 
 
 class Mark:

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, append_value
+from simspark.publib.blocks.pieces import append_value
+from simspark.publib.blocks.segments import SegmentFile, SegmentWriter
 from simspark.publib.errors import FetchFailed, MissingBlock, OutOfReach
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire.messages import ExecutorSettings, Owner

@@ -8,7 +8,8 @@ import zipfile
 
 import pytest
 
-from simspark.publib.blocks.segments import SegmentFile, SegmentWriter, append_value
+from simspark.publib.blocks.pieces import append_value
+from simspark.publib.blocks.segments import SegmentFile, SegmentWriter
 from simspark.publib.errors import FetchFailed, MissingBlock, UserError
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire.messages import ExecutorSettings, Owner, SharedFile
