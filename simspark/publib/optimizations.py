@@ -25,6 +25,7 @@ NAMES: dict[str, str] = {
     "combining": "Reductions and groups begin before the shuffle; plainly, all rows travel.",
     "cuts": "A sort by ranges sorts before the shuffle, too, and cuts there; plainly, each row is placed by its key.",
     "one-pass": "Bounds of a sort are sampled while rows are counted; plainly, when they have been counted.",
+    "sampled-lines": "Of text, only the lines that a sort samples get keys, where none can fail; plainly, all do.",
     "columns": "Pairs travel as a list of keys and one of values; plainly, as a list of pairs.",
     "arrays": "Small arrays of one kind in a batch travel as one array; plainly, each is pickled.",
     "unique-keys": "Joins keep a key's only value as it is; plainly, each key has lists of values.",

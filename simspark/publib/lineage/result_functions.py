@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from simspark.publib.lineage.sampling import generator
 from simspark.publib.lineage.stat_counter import StatCounter
+from simspark.publib.lineage.steps import StepRows, fused_after, one_by_one
 from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.optimizations import uses
 
 if TYPE_CHECKING:
     from simspark.publib.lineage.hyperloglog import HyperLogLog
@@ -112,24 +114,82 @@ class SampleKeys(NamedTuple):
     Spark counts all rows, then draws each with the same chance, which depends on the count. Here one pass does both:
     as a row's draw does not depend on the chance, it keeps the rows that can be wanted still, now that there are so
     many; ``range_bounds`` drops those too many. ``least_rows`` are known to be there.
+
+    Where the rows are made of lines by functions that are sure to return, only lines that are drawn become rows.
     """
 
     partitions: int
     least_rows: int = 0
 
     def __call__(self, partition: int, rows: Iterator[tuple[Any, Any]]) -> Sampled:
-        draws = iter(generator(SORT_SEED, partition).random, None)
-        kept: list[tuple[float, Any]] = []
-        size, pruned_rows = 0, WINDOW_ROWS
-        chance = sample_chance(self.partitions, self.least_rows)
+        kept = _Kept(self.partitions, self.least_rows)
+        draw_next = generator(SORT_SEED, partition).random
+        if (lines := _only_lines(rows)) is not None:
+            return _sampled_lines(lines, draw_next, kept)
         while window := list(islice(rows, WINDOW_ROWS)):
-            kept.extend([(draw, row[0]) for row, draw in zip(window, draws, strict=False) if draw < chance])
-            size += len(window)
-            chance = sample_chance(self.partitions, max(size, self.least_rows))
-            if len(kept) > pruned_rows:
-                kept = [pair for pair in kept if pair[0] < chance]
-                pruned_rows = 2 * len(kept) + WINDOW_ROWS
-        return Sampled(size, kept)
+            chance = kept.chance()
+            drawn = [(draw, row[0]) for row in window if (draw := draw_next()) < chance]
+            kept.add(drawn, len(window))
+        return Sampled(kept.size, kept.rows)
+
+
+class _Kept:
+    """What can be wanted still of the rows that were seen, each with its draw."""
+
+    def __init__(self, partitions: int, least_rows: int) -> None:
+        self.rows: list[tuple[float, Any]] = []
+        self.size = 0
+        self._partitions = partitions
+        self._least_rows = least_rows
+        self._pruned_rows = WINDOW_ROWS
+
+    def chance(self, more_rows: int = 0) -> float:
+        """The most that a row's chance can be when so many more have been seen."""
+        return sample_chance(self._partitions, max(self.size + more_rows, self._least_rows))
+
+    def add(self, drawn: list[tuple[float, Any]], seen: int) -> None:
+        """So many more were seen, and these drawn."""
+        self.rows += drawn
+        self.size += seen
+        if len(self.rows) > self._pruned_rows:
+            self.prune()
+            self._pruned_rows = 2 * len(self.rows) + WINDOW_ROWS
+
+    def prune(self) -> None:
+        """Let go what cannot be wanted any more."""
+        chance = self.chance()
+        self.rows = [pair for pair in self.rows if pair[0] < chance]
+
+
+def _only_lines(rows: Iterator[Any]) -> StepRows | None:
+    """The rows, if they are lines of a file after steps of which nobody can tell for which lines they were done."""
+    if not isinstance(rows, StepRows) or type(rows.rows).__name__ != "Lines" or rows.running is not None:
+        return None
+    if fused_after(rows.task) < 0 or not uses("sampled-lines"):
+        return None
+    from simspark.publib.lineage.sure_functions import sure_kind
+    from simspark.publib.lineage.text_files import Lines
+
+    if not isinstance(rows.rows, Lines) or rows.rows.running is not None or not rows.rows.use_unicode:
+        return None
+    row = sure_kind(rows.steps, str)
+    return rows if type(row) is tuple and row else None
+
+
+def _sampled_lines(rows: StepRows, draw_next: Callable[[], float], kept: _Kept) -> Sampled:
+    """The same of lines: all are counted, but only those that are drawn are decoded, and few go through the steps."""
+    from simspark.publib.lineage.text_files import Lines, count_lines, some_lines
+
+    assert isinstance(rows.rows, Lines)
+    for block in rows.rows.blocks():
+        count = count_lines(block)
+        chance = kept.chance(count)
+        drawn = [(draw, number) for number in range(count) if (draw := draw_next()) < chance]
+        lines = some_lines(block, [number for _, number in drawn])
+        kept.add([(draw, line) for (draw, _), line in zip(drawn, lines, strict=True)], count)
+    kept.prune()
+    made = one_by_one(rows.steps, iter([line for _, line in kept.rows]))
+    return Sampled(kept.size, [(draw, row[0]) for (draw, _), row in zip(kept.rows, made, strict=True)])
 
 
 def sample_chance(partitions: int, rows: int) -> float:

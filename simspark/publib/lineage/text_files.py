@@ -9,9 +9,9 @@ nor are those whose size is unknown; empty ones have no split.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from simspark.publib.lineage.compression import codec_of, opened
 from simspark.publib.lineage.storage import Status
@@ -70,20 +70,54 @@ class TextSource(NamedTuple):
 
     use_unicode: bool = True
 
-    def rows(self, split: TextSplit, task: TaskRun) -> Iterator[Any]:
+    def rows(self, split: TextSplit, task: TaskRun) -> Lines:
         """The lines of one split. Raises OSError if the file cannot be read."""
-        return chain.from_iterable(_line_lists(split, _unicode_lines if self.use_unicode else _byte_lines))
+        return Lines(split, self.use_unicode)
 
 
-def _line_lists(split: TextSplit, lines: Callable[[bytes], list[Any]]) -> Iterator[list[Any]]:
-    path, start, length, codec = split
-    with opened(path, "" if codec == PLAIN else codec) as file:
-        chunks = _whole(file) if codec else _between_cuts(file, start, start + length)
-        try:
-            for block in _line_blocks(_without_mark(chunks) if start == 0 else chunks):
-                yield lines(block)
-        except EOFError as error:
-            raise EOFError(f"{path}: {error}") from error
+class Lines(Iterator[Any]):
+    """The lines of a split, to be gone through once; who wants few of them takes them from the blocks instead."""
+
+    __slots__ = ("running", "split", "use_unicode")
+
+    def __init__(self, split: TextSplit, use_unicode: bool) -> None:
+        self.split: Final = split
+        self.use_unicode: Final = use_unicode
+        self.running: Iterator[Any] | None = None
+
+    def __iter__(self) -> Iterator[Any]:  # noqa: PYI034 (what is made of C-level iterators, not itself)
+        if self.running is None:
+            lines = _unicode_lines if self.use_unicode else _byte_lines
+            self.running = chain.from_iterable(map(lines, self.blocks()))
+        return self.running
+
+    def __next__(self) -> Any:
+        return next(iter(self))
+
+    def blocks(self) -> Iterator[bytes]:
+        """The same, as they are in the file: some lines at a time, with their ends."""
+        path, start, length, codec = self.split
+        with opened(path, "" if codec == PLAIN else codec) as file:
+            chunks = _whole(file) if codec else _between_cuts(file, start, start + length)
+            try:
+                yield from _line_blocks(_without_mark(chunks) if start == 0 else chunks)
+            except EOFError as error:
+                raise EOFError(f"{path}: {error}") from error
+
+
+def count_lines(block: bytes) -> int:
+    """How many lines a block has."""
+    if b"\r" in block:
+        return len(block.splitlines())
+    return block.count(b"\n") + (not block.endswith(b"\n"))
+
+
+def some_lines(block: bytes, numbers: Sequence[int]) -> list[str]:
+    """The lines of a block that have these numbers."""
+    if not numbers:
+        return []
+    lines = block.splitlines() if b"\r" in block else block.split(b"\n")
+    return [lines[number].decode("utf-8", "replace") for number in numbers]
 
 
 def _whole(file: IO[bytes]) -> Iterator[bytes]:

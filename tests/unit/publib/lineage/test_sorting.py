@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterator
 from itertools import chain
@@ -12,13 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspark.publib.lineage import sinks
+from simspark.publib import optimizations
+from simspark.publib.lineage import sinks, text_files
 from simspark.publib.lineage.aggregation import rows_of_batch
 from simspark.publib.lineage.partitioner import RangePartitioner
+from simspark.publib.lineage.result_functions import Sampled, SampleKeys, range_bounds
 from simspark.publib.lineage.shuffle_read import ShuffleRead
 from simspark.publib.lineage.sinks import ShuffleWrite
 from simspark.publib.lineage.sorting import Ordering
+from simspark.publib.lineage.steps import Filter, Map, apply_steps
 from simspark.publib.lineage.task import FileRef
+from simspark.publib.lineage.text_files import TextSource, cuts
 from tests.unit.publib.planes import FilesPlane, task_on
 
 pytestmark = pytest.mark.unit
@@ -104,3 +109,58 @@ def test_large_rows_are_sorted_few_at_a_time(tmp_path: Any, monkeypatch: Any) ->
     ShuffleWrite(1, RangePartitioner(2, [99]), 2, None, Ordering()).run(rows, task_on(FilesPlane(str(tmp_path))))
     assert max(sorted_at_once) * 100_000 <= sinks.SORTED_WINDOW_BYTES
     assert sum(sorted_at_once) == 300
+
+
+SLICED = [Map(lambda line: (line[:2], line[2:]))]
+LINES = st.lists(max_size=80, elements=st.sampled_from([
+    b"ab", b"", b"c\xe2\x82", b"\xff\xfe", b"\xf0\x9f\x98", b"d\xc3\xa9", b"e\r", b"f\rg"]))
+
+
+@given(lines=LINES, last=st.booleans(), partitions=st.integers(1, 4), least_rows=st.sampled_from([0, 50, 5000]))
+def test_the_same_keys_are_sampled_of_lines_whether_all_get_keys_or_few(
+        tmp_path_factory: Any, lines: list[bytes], last: bool, partitions: int, least_rows: int) -> None:
+    path = tmp_path_factory.mktemp("lines") / "lines.txt"
+    path.write_bytes(b"\n".join(lines) + b"\n" * last)
+    task, size = task_on(FilesPlane(".")), path.stat().st_size
+
+    def sampled(split: Any, number: int) -> Sampled:
+        rows = apply_steps(SLICED, TextSource().rows(split, task), number, task)
+        return SampleKeys(partitions, least_rows)(number, rows)
+
+    def bounds() -> tuple[list[Any], list[int]]:
+        samples = [sampled((str(path), *cut, ""), number) for number, cut in enumerate(cuts(size, max(1, size // 3)))]
+        return range_bounds(samples, partitions, None), [sample.size for sample in samples]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(text_files, "READ_BYTES", 40)
+        few = bounds()
+        optimizations.do_without(frozenset(["sampled-lines"]))
+        try:
+            assert few == bounds()
+        finally:
+            optimizations.do_without(frozenset())
+
+
+def sample_of(path: Any, steps: list[Any], properties: dict[str, str]) -> tuple[Sampled, int]:
+    """What is sampled of a file of 20,000 lines, and how many of them were decoded."""
+    path.write_text("".join(f"{number:05d}\n" for number in range(20_000)), "ascii")
+    task = task_on(FilesPlane("."))
+    task.properties = properties
+    lines = TextSource().rows((str(path), 0, path.stat().st_size, ""), task)
+    sampled = SampleKeys(2)(0, apply_steps(steps, lines, 0, task))
+    return sampled, 20_000 if lines.running is not None else 0
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="what is traced is called")
+def test_lines_that_are_not_sampled_are_neither_decoded_nor_given_to_functions_that_cannot_fail(tmp_path: Any) -> None:
+    sampled, decoded = sample_of(tmp_path / "lines", SLICED, {})
+    assert (sampled.size, decoded) == (20_000, 0)
+    assert len(sampled.keys) < 100
+
+
+@pytest.mark.parametrize(("steps", "properties"), [
+    ([Map(lambda line: (int(line), line))], {}), (SLICED, {"spark.simspark.fusion": "false"}),
+    ([Map(lambda line: line)], {}), ([*SLICED, Filter(lambda row: row[0] != "0")], {}),
+], ids=["may fail", "without loops", "no pairs", "with a filter"])
+def test_all_lines_get_keys_where_somebody_could_tell(tmp_path: Any, steps: Any, properties: Any) -> None:
+    assert sample_of(tmp_path / "lines", steps, properties)[1] == 20_000
