@@ -29,6 +29,7 @@ NAMES: dict[str, str] = {
     "columns": "Pairs travel as a list of keys and one of values; plainly, as a list of pairs.",
     "arrays": "Small arrays of one kind in a batch travel as one array; plainly, each is pickled.",
     "unique-keys": "Joins keep a key's only value as it is; plainly, each key has lists of values.",
+    "streamed-joins": "Cached rows whose keys come once are joined as they are read; plainly, from a table of them.",
     "statistics": "Numbers are merged into statistics in one loop; plainly, by one call for each.",
     "checksums": "The checksum of a large value is computed while it is written; plainly, before that.",
     "mapping": "Files of this machine are mapped; plainly, what is wanted of them is read.",

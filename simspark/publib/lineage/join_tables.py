@@ -85,6 +85,23 @@ class Table:
         if not uses("unique-keys"):
             self.make_lists()
 
+    def rows(self) -> Iterator[tuple[Any, Any]]:
+        """The rows, those of a key together."""
+        if self.unique:
+            return iter(self.groups.items())
+        return chain.from_iterable(zip(repeat(key), values) for key, values in self.groups.items())
+
+    def has_nans(self) -> bool:
+        """Whether a key is a NaN float."""
+        return float in set(map(type, self.groups)) and any(type(key) is float and key != key for key in self.groups)  # noqa: PLR0124
+
+    def fold_nans(self) -> Any:
+        """Make all NaN floats one key, the first, and return it; None if there is none."""
+        if not self.has_nans():
+            return None
+        self.make_lists()
+        return fold_nans(self.groups, extend_list, {float})
+
     def held_bytes(self) -> int:
         """About how much memory it takes."""
         if self.unique:
@@ -154,8 +171,7 @@ class Tables:
 
     def _fold_nans(self) -> None:
         """Make all NaN floats one key in all tables, the first."""
-        floats = [table for table in self._tables if float in set(map(type, table.groups))]
-        if not any(type(key) is float and key != key for table in floats for key in table.groups):  # noqa: PLR0124
+        if not any(table.has_nans() for table in self._tables):
             return
         for table in self._tables:
             table.make_lists()
@@ -222,8 +238,16 @@ def _sides(how: str, left: Values, right: Values) -> tuple[Values, Values]:
 
 def _paired(left: dict[Any, Any], right: dict[Any, Any], how: str) -> Iterator[Iterator[Any]]:
     """Joined rows where each key is there once at most on each side."""
+    yield from paired(zip(chunks(left), chunks(left.values()), strict=True), right, how)
+    if how in _KEEPS_RIGHT:
+        for keys in chunks(filterfalse(left.__contains__, right)):
+            yield zip(keys, zip(repeat(None), map(right.__getitem__, keys), strict=False), strict=True)
+
+
+def paired(left: Iterable[Columns], right: dict[Any, Any], how: str) -> Iterator[Iterator[Any]]:
+    """The same for the keys of the left side."""
     default = None if how in _KEEPS_LEFT else _MISSING
-    for keys, values in zip(chunks(left), chunks(left.values()), strict=True):
+    for keys, values in left:
         others = list(map(right.get, keys, repeat(default)))
         if default is None:
             yield zip(keys, zip(values, others, strict=True), strict=True)
@@ -231,9 +255,11 @@ def _paired(left: dict[Any, Any], right: dict[Any, Any], how: str) -> Iterator[I
             found = list(map(is_not, others, repeat(_MISSING)))
             pairs = zip(compress(values, found), compress(others, found), strict=True)
             yield zip(compress(keys, found), pairs, strict=True)
-    if how in _KEEPS_RIGHT:
-        for keys in chunks(filterfalse(left.__contains__, right)):
-            yield zip(keys, zip(repeat(None), map(right.__getitem__, keys), strict=False), strict=True)
+
+
+def values_if_none(how: str) -> Values:
+    """The right values of a key that has none there."""
+    return _sides(how, _NONE, _EMPTY)[1]
 
 
 def chunks(rows: Iterable[Any], size: int = ROWS_AT_ONCE) -> Iterator[list[Any]]:

@@ -14,7 +14,7 @@ from simspark.publib.lineage.aggregation import Aggregator, rows_of_batch
 from simspark.publib.lineage.join_tables import Columns, Tables, Values, columns_of, in_columns
 from simspark.publib.lineage.shared import result_iterables
 from simspark.publib.lineage.sorting import Ordering
-from simspark.publib.lineage.sources import Part, rows_of_part
+from simspark.publib.lineage.sources import CachedSource, Part, rows_of_part
 from simspark.publib.lineage.task import SegmentRef, Source, TaskRun
 from simspark.publib.named_tuple import NamedTuple
 
@@ -91,7 +91,18 @@ class JoinRead(NamedTuple):
 
     def rows(self, split: Sequence[Part], task: TaskRun) -> Iterator[Any]:
         """The joined rows of one partition."""
-        return chain.from_iterable(_tables((self.left, self.right), split, task).joined(self.how))
+        return chain.from_iterable(self._parts(split, task))
+
+    def _parts(self, split: Sequence[Part], task: TaskRun) -> Iterator[Iterator[Any]]:
+        if type(self.left) is not CachedSource:
+            return _tables((self.left, self.right), split, task).joined(self.how)
+        from simspark.publib.lineage.streamed_joins import may_stream, streamed
+
+        left = rows_of_part(self.left, split[0], task)
+        if may_stream(left, self.left, self.how):
+            return streamed(left, _columns_of_part(self.right, split[1], task), self.how, task)
+        right = map(_columns_of_part, (self.right,), split[1:], (task,))
+        return Tables(chain((in_columns(left, task),), right), (False, False), task).joined(self.how)
 
 
 class SubtractRead(NamedTuple):
