@@ -39,6 +39,8 @@ from simspark.publib.lineage.steps import LOOP
 from simspark.publib.named_tuple import NamedTuple
 
 _MAX_NODES = 2000
+ROWS, GROUPS, KEYS, VALUES = "all rows", "all groups", "all keys", "all values"
+
 
 class Loop(NamedTuple):
     """Code for a plan. ``needs`` says what each of its cells is: the number of a function and what of it."""
@@ -124,7 +126,7 @@ class _Builder(NestedLoops):
     def _end_groups(self) -> None:
         """A dictionary with a value for each key, made by the first function, grown by the second."""
         key, _, look, known, new = self._grown()
-        seen = ast.Compare(key, [ast.In()], [named("groups")], **OWN)
+        seen = ast.Compare(key, [ast.In()], [named(GROUPS)], **OWN)
         self._block.append(ast.If(seen, [look, *known], new, **OWN))
 
     def _end_known_groups(self) -> None:
@@ -140,7 +142,7 @@ class _Builder(NestedLoops):
         """The key, a name for its group, how that is got, what is done with it, and what where there is none."""
         key, value = self._unpacked()
         self._counts = self._only_counts(key, value)
-        held, groups = self.fresh(), named("groups")
+        held, groups = self.fresh(), named(GROUPS)
         merge = len(self._plan.parts) + 1
         outside = self._block
         place: ast.expr = ast.Subscript(groups, key, ast.Store(), **OWN)
@@ -169,8 +171,18 @@ class _Builder(NestedLoops):
     def _end_lists(self) -> None:
         """A dictionary that makes lists, with the values of each key."""
         key, value = self._unpacked()
-        group = ast.Subscript(named("groups"), key, ast.Load(), **OWN)
-        append = ast.Call(ast.Attribute(group, "append", ast.Load(), **OWN), [value], [], **OWN)
+        self._append_to(ast.Subscript(named(GROUPS), key, ast.Load(), **OWN), value)
+
+    def _end_columns(self) -> None:
+        """A list of the keys, and one of the values, of pairs that need not be made."""
+        halves = self._halves()
+        if halves is None:
+            raise ValueError("no pairs")
+        for name, half in zip((KEYS, VALUES), halves, strict=True):
+            self._append_to(named(name), half)
+
+    def _append_to(self, held: ast.expr, value: ast.expr) -> None:
+        append = ast.Call(ast.Attribute(held, "append", ast.Load(), **OWN), [value], [], **OWN)
         self._block.append(ast.Expr(append, **OWN))
 
     def _unpacked(self) -> tuple[ast.expr, ast.expr]:
@@ -224,14 +236,15 @@ class _Builder(NestedLoops):
 
     def _code(self) -> CodeType:
         returns = "row held" if self._plan.consumer == "reduced" else ROOM if self.has_room else ""
-        given = {"rows": ["rows"], "reduced": ["rows", "row held"]}.get(self._plan.consumer, ["groups", "rows"])
+        given = {"rows": [ROWS], "reduced": [ROWS, "row held"], "columns": [KEYS, VALUES, ROWS]}.get(
+            self._plan.consumer, [GROUPS, ROWS])
         if self.has_room:
             given.append(ROOM)
             no_more = ast.Compare(named(ROOM), [ast.Lt()], [ast.Constant(0, **OWN)], **OWN)
             self._body.append(ast.If(no_more, [ast.Break(**OWN)], [], **OWN))
         for name in ("mend", "StopIteration", "BaseException"):
             self._free[f"own {name}"] = (0, name, 0)
-        loop = ast.For(named("row 0", store=True), named("rows"), self._body, [], **OWN)
+        loop = ast.For(named("row 0", store=True), named(ROWS), self._body, [], **OWN)
         caught = ast.Assign([named("own stop", store=True)],
                             ast.Call(named("own mend"), [named("own error")], [], **OWN), **OWN)
         end = ast.Return(named(returns) if returns else None, **OWN)

@@ -68,11 +68,11 @@ def _in_two_parts(steps: Sequence[Step], source: Iterator[Any], after_rows: int)
         yield one_by_one(steps, islice(noted, after_rows))
     if not ended:
         for segment in segments(steps):
-            noted = _in_loop(segment, noted)
+            noted = in_loop(segment, noted)
         yield noted
 
 
-def _in_loop(segment: Sequence[Step], rows: Iterator[Any]) -> Iterator[Any]:
+def in_loop(segment: Sequence[Step], rows: Iterator[Any]) -> Iterator[Any]:
     """The rows after the steps of one segment."""
     looped = _looped(segment)
     loop = row_loop(looped) if looped else None
@@ -152,6 +152,14 @@ def grouping_loop(steps: Sequence[Step], create: Any, merge: Any,
 def listing_loop(steps: Sequence[Step]) -> Callable[..., Any] | None:
     """The same for a dictionary that makes lists."""
     return _bound(steps, "lists")
+
+
+def columns_loop(steps: Sequence[Step]) -> Callable[[list[Any], list[Any], Iterator[Any]], None] | None:
+    """A function that adds the keys and the values of the rows that come of its rows to two lists.
+
+    None also where the rows are made in any other way than as a display of two.
+    """
+    return _bound(steps, "columns")
 
 
 # ── from steps to a loop ─────────────────────────────────────────────────────────────────────────────────────────

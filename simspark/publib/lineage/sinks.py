@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import count, islice, pairwise
+from itertools import chain, count, islice, pairwise
 from operator import length_hint
 from typing import Any
 
@@ -21,7 +21,7 @@ from simspark.publib.lineage.folding import Groups
 from simspark.publib.lineage.partitioner import Partitioner, RangePartitioner
 from simspark.publib.lineage.sorting import Ordering
 from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, estimate_columns, estimate_list
-from simspark.publib.lineage.steps import Map, StepRows
+from simspark.publib.lineage.steps import Map, Step, StepRows, fused_after, note_end, one_by_one
 from simspark.publib.lineage.task import FileRef, FileSink, MapDone, ResultValue, SegmentRef, TaskRun
 from simspark.publib.named_tuple import NamedTuple
 from simspark.publib.optimizations import uses
@@ -102,18 +102,18 @@ class _Buckets:
 
     def fill(self, rows: Iterator[Any], partitioner: Partitioner) -> None:
         """Place all rows."""
-        size = FIRST_WINDOW_ROWS
-        while batch := list(islice(rows, size)):
-            keys = [row[0] for row in batch]
-            if self._takes_pairs(batch):
-                values = [row[1] for row in batch]
-                self._place(partitioner.assign(keys), keys, values)
-                size = self._settle(len(batch), estimate_columns(keys, values, _BATCH_SAMPLES))
+        windows = _Windows(rows, self._task)
+        for window in windows:
+            keys, values = self._columns_of(window)
+            places = partitioner.assign(keys)
+            if values is not None:
+                self._place(places, keys, values)
+                windows.size = self._settle(len(keys), estimate_columns(keys, values, _BATCH_SAMPLES))
                 continue
             buckets = self._rows
-            for place, row in zip(partitioner.assign(keys), batch, strict=True):
+            for place, row in zip(places, window, strict=True):
                 buckets[place].append(row)
-            size = self._settle(len(batch), estimate_list(batch, _BATCH_SAMPLES))
+            windows.size = self._settle(len(keys), estimate_list(window, _BATCH_SAMPLES))
 
     def fill_single(self, rows: Iterator[Any]) -> None:
         """Place all rows in the only partition."""
@@ -129,20 +129,19 @@ class _Buckets:
     def fill_sorted(self, rows: Iterator[Any], ordering: Ordering, partitioner: RangePartitioner) -> None:
         """Place all rows: so many at a time are sorted, and cut where the partitions, which are ranges, end."""
         self._window = SORTED_WINDOW_ROWS
-        size = FIRST_WINDOW_ROWS
-        while batch := list(islice(rows, size)):
-            keys = [row[0] for row in batch]
+        windows = _Windows(rows, self._task)
+        for window in windows:
+            keys, values = self._columns_of(window)
             order, ends = ordering.cut(keys, partitioner)
-            if self._takes_pairs(batch):
-                values = [row[1] for row in batch]
+            if values is not None:
                 _deal(keys, order, ends, self._keys)
                 _deal(values, order, ends, self._rows)
                 added_bytes = estimate_columns(keys, values, _BATCH_SAMPLES)
             else:
-                _deal(batch, order, ends, self._rows)
-                added_bytes = estimate_list(batch, _BATCH_SAMPLES)
-            fits = SORTED_WINDOW_BYTES * len(batch) // added_bytes
-            size = max(1, min(fits, self._settle(len(batch), added_bytes)))
+                _deal(window, order, ends, self._rows)
+                added_bytes = estimate_list(window, _BATCH_SAMPLES)
+            fits = SORTED_WINDOW_BYTES * len(keys) // added_bytes
+            windows.size = max(1, min(fits, self._settle(len(keys), added_bytes)))
 
     def fill_groups(self, groups: Groups, kinds: Collection[type], partitioner: Partitioner) -> None:
         """Place the keys of a dictionary, which are of these types, with their values."""
@@ -158,6 +157,13 @@ class _Buckets:
         for place, key, value in zip(places, keys, values, strict=True):
             key_lists[place].append(key)
             value_lists[place].append(value)
+
+    def _columns_of(self, window: Any) -> tuple[list[Any], list[Any] | None]:
+        """The keys of a window's rows, and the values where they are to go to the buckets as both."""
+        if type(window) is tuple:
+            return window
+        keys = [row[0] for row in window]
+        return keys, [row[1] for row in window] if self._takes_pairs(window) else None
 
     def _takes_pairs(self, batch: list[Any]) -> bool:
         """Whether these rows go to the buckets as keys and values."""
@@ -228,6 +234,42 @@ class _Buckets:
             run.close()
             os.unlink(path)
         return sizes
+
+
+class _Windows:
+    """Rows, at most ``size`` at a time: lists, or keys and values where a loop makes these and no rows of them."""
+
+    def __init__(self, rows: Iterator[Any], task: TaskRun) -> None:
+        self.size = FIRST_WINDOW_ROWS
+        self._rows = rows
+        self._task = task
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = self._rows
+        after_rows = fused_after(self._task) if type(rows) is StepRows and uses("columns") else -1
+        if after_rows < 0 or not isinstance(rows, StepRows):
+            return self._lists(iter(rows))
+        source, steps = rows.split()
+        return self._columns(source, steps, after_rows) if steps else self._lists(iter(source))
+
+    def _lists(self, rows: Iterator[Any]) -> Iterator[list[Any]]:
+        while batch := list(islice(rows, self.size)):
+            yield batch
+
+    def _columns(self, source: Iterator[Any], steps: Sequence[Step], after_rows: int) -> Iterator[Any]:
+        from simspark.publib.lineage.fusion import columns_loop, in_loop
+
+        ended: list[bool] = []
+        noted = chain(source, note_end(ended))
+        yield from self._lists(one_by_one(steps, islice(noted, after_rows)))
+        loop = None if ended else columns_loop(steps)
+        while loop is not None and not ended:
+            columns: tuple[list[Any], list[Any]] = ([], [])
+            loop(*columns, islice(noted, self.size))
+            if columns[0]:
+                yield columns
+        if not ended:
+            yield from self._lists(in_loop(steps, noted))
 
 
 def _deal(column: list[Any], order: list[int], ends: list[int], buckets: list[list[Any]]) -> None:

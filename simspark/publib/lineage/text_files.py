@@ -113,10 +113,10 @@ def count_lines(block: bytes) -> int:
 
 
 def some_lines(block: bytes, numbers: Sequence[int]) -> list[str]:
-    """The lines of a block that have these numbers."""
+    """The lines of a block that have these numbers, which ascend."""
     if not numbers:
         return []
-    lines = block.splitlines() if b"\r" in block else block.split(b"\n")
+    lines = block.splitlines() if b"\r" in block else block.split(b"\n", numbers[-1] + 1)
     return [lines[number].decode("utf-8", "replace") for number in numbers]
 
 

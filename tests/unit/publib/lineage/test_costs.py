@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import gc
 import operator
 import os
@@ -186,6 +187,8 @@ CONSUMERS = {
     "reduced": lambda rows, task: Reduce(lambda a, b: b if a else a)(0, rows),
     "summed by key": lambda rows, task: reducing(lambda a, b: a + b).combine_values(rows, task),
     "grouped": lambda rows, task: grouping().combine_values(rows, task),
+    "sorted": lambda rows, task: WRITES["sorted"].run(rows, task),
+    "placed row by row": lambda rows, task: WRITES["placed row by row"].run(rows, task),
 }
 
 
@@ -197,10 +200,17 @@ def test_a_row_enters_no_frame_in_a_chain_of_small_functions(tmp_path, monkeypat
         task = task_on(FilesPlane(str(tmp_path)))
         return frames_entered(lambda: consume(apply_steps(steps, iter(range(rows)), 0, task), task))
 
-    for module in ("steps", "fusion", "aggregation"):  # as if nobody counted
+    for module in ("steps", "fusion", "aggregation", "sinks"):  # as if nobody counted
         monkeypatch.setattr(f"simspark.publib.lineage.{module}.fused_after", lambda task: 0)
     frames(4 * ROWS)  # the loops are made
     assert frames(ROWS) < ROWS // 10
+
+
+@pytest.mark.parametrize("steps", CHAINS.values(), ids=CHAINS)
+def test_no_pair_is_made_of_a_key_and_a_value_that_a_shuffle_writes(steps):
+    loop = fusion.columns_loop(steps[-1:])
+    assert loop is None or "BUILD_TUPLE" not in {each.opname for each in dis.get_instructions(loop)}
+    assert (loop is None) == isinstance(steps[-1], Filter)
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="what is traced is called")

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspark.publib.lineage import fusion, sinks
-from simspark.publib.lineage.aggregation import Aggregator, grouping, reducing
+from simspark.publib.lineage.aggregation import Aggregator, grouping, reducing, rows_of_batch
 from simspark.publib.lineage.expressions import read
 from simspark.publib.lineage.line_table import encode_positions
 from simspark.publib.lineage.program import Program, Steps
@@ -42,6 +43,7 @@ from tests.unit.publib.planes import FilesPlane, task_on
 pytestmark = pytest.mark.skipif(sys.gettrace() is not None, reason="what is traced is not built in")
 
 THREE = 3
+rows, groups, keys, values = 2, 3, 5, 7
 OF_TEN = list(range(10))
 
 
@@ -239,6 +241,9 @@ def test_reductions_and_groups_are_the_same_as_step_by_step(steps: list[Step], f
                 frames = [name for name in frames if name not in {"of", "<lambda>"}]
                 return type(error), str(error), frames, error.__context__
 
+        def windowed(rows: Any) -> list[Any]:
+            return [row for window in sinks._Windows(rows, task) for row in rows_of_batch(window)]
+
         keyed: list[Step] = [Map(lambda x: (repr(x)[:1], x))]
         fails = lambda v: [v][v != 0]
         always = [Aggregator(fails, operator.sub, operator.add), Aggregator(lambda v: v, lambda c, v: fails(c), max),
@@ -247,6 +252,7 @@ def test_reductions_and_groups_are_the_same_as_step_by_step(steps: list[Step], f
         return [
             of(partial(sinks.Reduce(lambda a, b: (a, b)), 0), []), of(partial(sinks.Reduce(operator.add), 0), []),
             of(partial(sinks.Fold([], lambda a, b: [*a, b]), 0), []), of(partial(sinks.Count(), 0), []),
+            of(windowed, keyed), of(windowed, []), of(windowed, [KeyBy(lambda x: x)]),
             *(of(lambda rows, by=by: list(by.combine_values(rows, task)), keyed) for by in always),
             *(of(lambda rows, by=by: list(by.combine_values(rows, task)), []) for by in always),
         ]  # fmt: skip
@@ -342,6 +348,17 @@ def test_a_captured_name_without_a_value_is_the_same_error() -> None:
 
     assert_same(chain(), OF_TEN)
     assert "'gone'" in seen(chain(), OF_TEN, True)[1].text
+
+
+def test_names_of_the_module_are_not_taken_for_what_a_loop_has() -> None:
+    named: list[Step] = [Map(lambda x: (x % groups, x * rows + keys - values))]
+    data, wanted = list(range(9)), [(x % 3, x * 2 - 2) for x in range(9)]
+    assert list(apply_steps(named, iter(data), 0, task())) == wanted
+    assert list(chain.from_iterable(map(rows_of_batch, sinks._Windows(
+        apply_steps(named, iter(data), 0, task()), task())))) == wanted
+    grown = grouping().combine_values(apply_steps(named, iter(data), 0, task()), task())
+    assert [(key, list(group)) for key, group in grown] == [
+        (at, [value for key, value in wanted if key == at]) for at in range(3)]
 
 
 def test_functions_of_one_code_with_different_captures_do_not_mix() -> None:
