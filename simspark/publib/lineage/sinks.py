@@ -322,6 +322,11 @@ class Count:
         """What the class says, of one partition."""
         if type(rows) in _KNOW_THEIR_SIZE and uses("sizes"):
             return length_hint(rows)
+        if type(rows).__name__ == "Lines" and uses("sizes"):
+            from simspark.publib.lineage.text_files import Lines, count_lines
+
+            if isinstance(rows, Lines) and rows.running is None:
+                return sum(map(count_lines, rows.blocks()))
         counter = count()
         deque(zip(rows, counter, strict=False), maxlen=0)
         return next(counter)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from simspark.publib.lineage import text_files
 from simspark.publib.lineage.file_listing import list_files
+from simspark.publib.lineage.sinks import Count
 from simspark.publib.lineage.storage import Status
 from simspark.publib.lineage.text_files import TextSource, plan_text_splits
 
@@ -92,3 +93,15 @@ def test_a_file_of_unknown_size_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("one\ntwo\n" * 100)
     (split,) = plan_text_splits(files((str(tmp_path / "f"), -1)), 4)
     assert lines_of([split]) == [["one", "two"] * 100]
+
+
+@given(data=st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b"\xef\xbb\xbf", b"\xc3", b"\x85", b"\x0c"])),
+       parts=st.integers(1, 4), use_unicode=st.booleans())
+def test_lines_are_counted_without_being_made(tmp_path_factory: Any, data: list[bytes], parts: int,
+                                              use_unicode: bool) -> None:
+    path = tmp_path_factory.mktemp("counted") / "lines"
+    path.write_bytes(b"".join(data))
+    for split in plan_text_splits([Status(str(path), path.stat().st_size, False)], parts):
+        lines, counted = (TextSource(use_unicode).rows(split, TASK) for _ in range(2))
+        assert Count()(0, counted) == len(list(lines))
+        assert counted.running is None
