@@ -17,13 +17,12 @@ from typing import Any
 
 import cloudpickle
 
-OWN = "simspark."
+from simspark.publib.lineage.plain import OWN, made_of
+
 KEPT_PROGRAMS = 256
 KEPT_BYTES = 4096
-_ATOMS = frozenset({int, str, bytes, bool, type(None)})
 _by_name: dict[int, Any] = {}
 _plain: dict[Any, bytes] = {}
-_holders: dict[type, bool] = {}
 
 
 class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -43,16 +42,16 @@ def dumps(program: Any, protocol: int) -> bytes:
     """Pickle a program as cloudpickle does."""
     if cloudpickle.list_registry_pickle_by_value():
         return _dumped(cloudpickle.Pickler, program, protocol)
-    made_of = protocol, _made_of(program)
-    if made_of[1] is None:
+    parts = made_of(program)
+    if parts is None:
         return _dumped(ProgramPickler, program, protocol)
-    known = _plain.get(made_of)
+    known = _plain.get((protocol, parts))
     if known is None:
         known = _dumped(ProgramPickler, program, protocol)
         if len(known) <= KEPT_BYTES:
             if len(_plain) >= KEPT_PROGRAMS:
                 _plain.clear()
-            _plain[made_of] = known
+            _plain[protocol, parts] = known
     return known
 
 
@@ -60,25 +59,3 @@ def _dumped(pickler: Any, program: Any, protocol: int) -> bytes:
     with io.BytesIO() as file:
         pickler(file, protocol).dump(program)
         return file.getvalue()
-
-
-def _made_of(value: Any) -> Any:
-    """The types and values that this is made of: equal for what pickles alike. None where the user has had a hand."""
-    kind = type(value)
-    if kind in _ATOMS:
-        return kind, value
-    if not str(kind.__module__).startswith(OWN):
-        return None
-    if not issubclass(kind, tuple):
-        return None if _can_hold(kind) or getattr(value, "__dict__", None) else (kind,)
-    parts = tuple([_made_of(part) for part in value])
-    return None if None in parts else (kind, parts)
-
-
-def _can_hold(kind: type) -> bool:
-    """Whether its objects hold anything elsewhere than in a ``__dict__``: in slots, or as a list or an error does."""
-    if kind not in _holders:
-        makes: Any = kind.__new__
-        has_slots = any(vars(each).get("__slots__") for each in kind.__mro__)
-        _holders[kind] = has_slots or makes is not object.__new__
-    return _holders[kind]

@@ -358,9 +358,11 @@ class UnixDialer:
         except BaseException:
             self._is_over = True  # a signal came between: nobody knows what has left, and nothing more may
             raise
+        if is_sent:
+            return
         if self._stream.unsent_bytes > UNSENT_LIMIT_BYTES:
             self._of_loop().post(lambda: self._lose(codes.OVERFLOW, f"too much waits for {self.endpoint}"))
-        elif not is_sent:
+        else:
             self._of_loop().post(self.flush)
 
     # ── what the loop calls ──────────────────────────────────────────────────────────────────────────────────────

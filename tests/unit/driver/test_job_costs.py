@@ -1,15 +1,14 @@
-"""What a small job costs the driver's loop, counted and not timed: the Python frames that its turns enter."""
+"""What a small job costs the driver, counted and not timed: the Python frames that its loop and its caller enter."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from simspark.driver.call_site import CallSite
 from simspark.driver.core import SchedulerCore
+from simspark.driver.node import DataNode
 from simspark.driver.scheduling import (
     ExecutorJoined,
     JobEnded,
@@ -20,29 +19,19 @@ from simspark.driver.scheduling import (
     StageSpec,
     SubmitJob,
 )
+from simspark.driver.stages import compile_job
 from simspark.driver.status import StatusStore
+from simspark.publib import events
+from simspark.publib.event_lines import line_of
+from simspark.publib.lineage.sinks import Count, ResultSink
+from simspark.publib.lineage.sources import RangeSource
 from simspark.publib.machine import Emit
+from simspark.publib.wire import codec, messages
 from tests.unit.driver.harness import report
+from tests.unit.frames import Frames
 
 pytestmark = pytest.mark.unit
 EXECUTORS = ("e0", "e1")
-
-
-class Frames:
-    """How many frames of Python functions are entered."""
-
-    def __init__(self) -> None:
-        self.entered = 0
-
-    def of(self, call: Callable[..., Any], *given: Any) -> Any:
-        sys.setprofile(self._note)
-        try:
-            return call(*given)
-        finally:
-            sys.setprofile(None)
-
-    def _note(self, frame: FrameType, event: str, _: object) -> None:
-        self.entered += event == "call" and frame.f_code.co_name != "of"
 
 
 class Driver:
@@ -80,7 +69,7 @@ class Driver:
 def test_a_job_of_two_tasks_enters_some_hundred_frames_of_the_scheduler():
     driver = Driver()
     driver.run_job()
-    assert driver.run_job() <= 190
+    assert driver.run_job() <= 180
 
 
 def test_what_jobs_cost_does_not_grow_with_those_before():
@@ -100,3 +89,39 @@ def test_the_status_of_jobs_takes_some_frames_for_each_however_many_it_has_forgo
     for _ in range(320):
         driver.run_job()
     assert driver.followed.entered / 320 <= 18
+
+
+def test_a_count_is_compiled_and_pickled_in_some_dozen_frames():
+    frames = Frames()
+
+    def compiled():
+        node = DataNode(1, "parallelize", CallSite("a.py", 1, "f"), RangeSource(), [(0, 1, 1), (1, 2, 1)])
+        job = compile_job(node, ResultSink(Count(), "count", "a.py:1"), next_stage=lambda: 1, name="count")
+        return [pickled() for pickled in job.programs.values()]
+
+    compiled()
+    frames.of(compiled)
+    assert frames.entered <= 44
+
+
+def test_what_a_small_job_tells_becomes_lines_in_a_few_frames_each():
+    frames = Frames()
+    ended = events.TaskEnd(7, 0, 0, "ok", True, "", {"run_us": 50, "peak_bytes": 1 << 20})
+    told = [events.JobStarted(1, "count", "a.py:1", "", ((1, "parallelize", "a.py:1", 2),)),
+            events.TasksStarted(1, 1, 0, "x1", (events.TaskStart(7, 0, 0),)),
+            events.TasksEnded(1, 1, 0, "x1", (ended,)), events.JobEnded(1, "succeeded", "")]
+    for event in told:
+        line_of(0.5, event)
+        frames.of(line_of, 0.5, event)
+    assert frames.entered <= 13
+
+
+def test_a_small_message_is_written_and_checked_in_a_few_frames():
+    frames = Frames()
+    report = messages.TaskReport(7, "ok", b"1", "", 1, b"", (), {"run_us": 50}, None, None)
+    message = messages.TaskReports((report,))
+    codec.decode(codec.encode(1, 0, message))
+    frame = frames.of(codec.encode, 1, 0, message)
+    assert frames.entered <= 1
+    assert frames.of(codec.decode, frame)[2] == message
+    assert frames.entered <= 10
