@@ -261,6 +261,10 @@ class Application:
         """A number not given before. Any thread."""
         return self._counters[kind]()
 
+    def counter(self, kind: str) -> Callable[[], int]:
+        """What gives such numbers."""
+        return self._counters[kind]
+
     def prepare(self, compiled: CompiledJob, name: str, site: str, properties: dict[str, str]) -> PreparedAction:
         """Pickle what executors need of a job, here, in the caller's thread, where an error belongs."""
         return PreparedAction(self, compiled, name, site, properties)

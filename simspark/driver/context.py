@@ -280,7 +280,7 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         from simspark.driver.stages import compile_job
 
         application = self._running()
-        compiled = compile_job(node, sink, next_stage=lambda: application.next_id("stage"), name=operation,
+        compiled = compile_job(node, sink, next_stage=application.counter("stage"), name=operation,
                                finish=self._finish(), pickle=application.pickle)
         prepared = application.prepare(compiled, operation, str(call_site()), self.local_properties())
         return self._checkpoints.then(prepared, node)

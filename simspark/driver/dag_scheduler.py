@@ -55,7 +55,8 @@ class Stage:
     def move(self, state: StageState) -> None:
         """Go to another state; again is harmless."""
         if state != self.state:
-            check_move(STAGE_MOVES, self.state, state, "a stage")
+            if (self.state, state) not in STAGE_MOVES:
+                check_move(STAGE_MOVES, self.state, state, "a stage")
             self.state = state
 
 
@@ -103,7 +104,7 @@ class DagScheduler:
             self._makers.setdefault(stage.shuffle, Stage()).specs[spec.job] = stage
         job = self._jobs[spec.job] = Job(spec, self._turn.now)
         job.result.fetches.pause_until = self._turn.now + pause_s(spec.rerun)
-        stages = tuple((stage.stage, stage.name, stage.site, stage.partitions) for stage in spec.stages)
+        stages = tuple([(stage.stage, stage.name, stage.site, stage.partitions) for stage in spec.stages])
         self._turn.emit(events.JobStarted(spec.job, spec.name, spec.site, spec.group, stages))
         self._dirty = True
         if not spec.partitions:

@@ -7,7 +7,7 @@ executor was told is forgotten with the executor; a session that breaks and resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from simspark.driver.job import RunningJob, StageCode
@@ -146,16 +146,18 @@ class Dispatcher:
         self._send(told.peer, messages.MapOutputs(shuffle, table.epoch, tuple(owners), places))
 
 
-def _batches(launch: Launch, code: StageCode) -> Iterator[tuple[TaskLaunch, ...]]:
+def _batches(launch: Launch, code: StageCode) -> list[tuple[TaskLaunch, ...]]:
     """Its attempts, as many at a time as one message should hold."""
+    batches: list[tuple[TaskLaunch, ...]] = []
     batch: list[TaskLaunch] = []
     size = 0
     for task, partition, attempt in launch.attempts:
         split = code.split(partition)
         if batch and size + len(split) > LAUNCH_BYTES:
-            yield tuple(batch)
+            batches.append(tuple(batch))
             batch, size = [], 0
         batch.append(TaskLaunch(task, partition, attempt, split))
         size += len(split) + 32
     if batch:
-        yield tuple(batch)
+        batches.append(tuple(batch))
+    return batches

@@ -32,10 +32,6 @@ Finish = Callable[[Program, int], Program]
 """Takes a stage's program and the number of the RDD whose rows it makes; gives the program that runs."""
 
 
-def _as_it_is(program: Program, _: int) -> Program:
-    return program
-
-
 class Operation(Protocol):
     """One function of the user's in a stage, and how and where it was called: a step, an aggregator, an ordering."""
 
@@ -93,14 +89,12 @@ def compile_job(node: Node, sink: Sink, *, next_stage: Callable[[], int], name: 
     ``finish`` may change a stage's program before ``pickle`` makes bytes of it. Raises BarrierError for stages that
     cannot be gangs.
     """
-    finished = finish or _as_it_is
-
     def made(program: Program, rdd: int) -> bytes:
-        return pickle(finished(program, rdd))
+        return pickle(program if finish is None else finish(program, rdd))
 
     with LINEAGE:
         last = _stage(node)
-        shuffles, stages = _shuffles_below(last)
+        shuffles, stages = _shuffles_below(last) if last.parents else ([], {})
     specs: list[StageSpec] = []
     programs: dict[int, Callable[[], bytes]] = {}
     splits: dict[int, Splits] = {}
@@ -128,7 +122,7 @@ def _spec(number: int, shuffle: ShuffleDependency | None, stage: _Stage, node: N
         shuffle=NO_SHUFFLE if shuffle is None else shuffle.shuffle,
         partitions=node.partitions,
         parents=tuple([parent.shuffle for parent in stage.parents]),
-        rdds=tuple(_cached_in_place(node)),
+        rdds=tuple([each.id for each in _in_place(node) if each.is_kept]),
         places=_places(node),
         gang=is_gang(node),
         name=node.operation or action,
@@ -336,10 +330,6 @@ def _down_in_place(root: Node) -> Iterator[Node]:
         seen.update(level)
 
 
-def _cached_in_place(root: Node) -> Iterator[int]:
-    return (node.id for node in _in_place(root) if node.is_kept)
-
-
 def _places(root: Node) -> dict[int, tuple[str, ...]]:
     """Where the partitions' rows come from, if the data on the way has preferences."""
     for node in _in_place(root):
@@ -348,11 +338,7 @@ def _places(root: Node) -> dict[int, tuple[str, ...]]:
     return {}
 
 
-def _operations(part: Any) -> Iterator[Operation]:
+def _operations(part: Any) -> list[Operation]:
     """The user's functions that a sink or a shuffle's read holds."""
-    if callable(getattr(part, "function", None)):
-        yield part
-    for name in ("aggregator", "ordering"):
-        inner = getattr(part, name, None)
-        if inner is not None and callable(inner.function):
-            yield inner
+    inside: tuple[Any, ...] = part, getattr(part, "aggregator", None), getattr(part, "ordering", None)
+    return [each for each in inside if callable(getattr(each, "function", None))]

@@ -96,7 +96,7 @@ class TaskOutcomes:
             tasks = running.tasks
             accepted = self._settle(running, report)
             end = TaskEnd(report.task, tasks.partitions[running.index], running.attempt, report.outcome, accepted,
-                          _text(report), report.metrics)
+                          "" if report.outcome == "ok" else _text(report), report.metrics)
             ends.setdefault(tasks, []).append(end)
         for tasks, batch in ends.items():
             self._measure(executor, tasks, batch)
@@ -358,8 +358,6 @@ def _ended(tasks: TaskSet, executor: Executor, batch: list[TaskEnd]) -> TasksEnd
 
 
 def _text(report: TaskReport) -> str:
-    if report.outcome == "ok":
-        return ""
     if report.failure is not None:
         return f"{report.failure.type_name}: {report.failure.text}"
     if report.fetch is not None:

@@ -115,7 +115,7 @@ class TaskScheduler:
         roomy = None if self._offer_all else self._roomy
         self._offer_all = False
         self._roomy = {}
-        sets = [tasks for tasks in self.served if tasks.pending and not tasks.paused]
+        sets = [tasks for tasks in self.served if tasks.pending and not tasks.paused] if self.served else None
         if sets:
             self._offer_to(sets, self._pool.usable() if roomy is None else self._pool.usable_of(roomy))
         if self._pool.loads.crowded:

@@ -63,7 +63,7 @@ class PendingTasks:
     __slots__ = ("_at_place", "_plain", "_plain_size", "choosy", "returned")
 
     def __init__(self, indices: Iterable[int]) -> None:
-        self._plain: deque[range] = deque(_ranges(indices))
+        self._plain: deque[range] = deque((indices,) if isinstance(indices, range) and indices else _ranges(indices))
         self._plain_size = sum(map(len, self._plain))
         self.choosy: dict[int, None] = {}
         self._at_place: dict[str, deque[int]] = {}
@@ -139,10 +139,6 @@ class PendingTasks:
 
 def _ranges(indices: Iterable[int]) -> Iterator[range]:
     """Ascending indices as few ranges."""
-    if isinstance(indices, range):
-        if indices:
-            yield indices
-        return
     start = stop = -1
     for index in indices:
         if index == stop:

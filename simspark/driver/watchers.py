@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any, TextIO
 
 from simspark.driver.conf import DriverSettings, terminal_is_plain
@@ -24,6 +25,7 @@ EVENT_LOGS_KEPT = 16
 TICK, WAITING = "progress", "waiting"
 WAITING_AFTER_S = 2.0
 WAITING_AGAIN_S = 5.0
+NOTICED = frozenset({events.JobStarted, events.JobEnded, events.LogLine})
 NEWS_ENOUGH = 64
 NEWS_MOST = 256
 
@@ -81,28 +83,34 @@ class Watchers:
         self._started_at = 0.0
         self._follows = False
         self._show = False
+        self._ticks = self._waits = False  # whether the loop has the timer
 
     def handle(self, told: list[Any]) -> None:
         """Follow events that came just now: at once, or soon with others."""
         now = self._clock.now()
+        self._news.extend(zip(repeat(now), told))
         for event in told:
-            self._news.append((now, event))
             kind = type(event)
-            if kind is events.JobStarted:
-                self._begin_job(now)
-            elif kind is events.JobEnded:
-                self._running -= 1
-            elif kind is events.LogLine:
-                self._show = True
+            if kind in NOTICED:
+                self._notice(kind, now)
         if self._show or self._follows or len(self._news) >= (NEWS_MOST if self._running else NEWS_ENOUGH):
             self._catch_up()
-        elif not self._loop.has_timer(TICK):
-            self._loop.call_at(TICK, now + SHOW_AFTER_S, self._tick)
+        elif not self._ticks:
+            self._tick_at(now + SHOW_AFTER_S)
+
+    def _notice(self, kind: type, now: float) -> None:
+        if kind is events.JobStarted:
+            self._begin_job(now)
+        elif kind is events.JobEnded:
+            self._running -= 1
+        else:
+            self._show = True
 
     def _begin_job(self, now: float) -> None:
         self._running += 1
         self._started_at = now
-        if not self._loop.has_timer(WAITING):
+        if not self._waits:
+            self._waits = True
             self._loop.call_at(WAITING, now + WAITING_AFTER_S, self._say_what_it_waits_for)
 
     def close(self) -> None:
@@ -144,7 +152,8 @@ class Watchers:
             self._loop.call_at(WAITING, full_wait, self._say_what_it_waits_for)
             return
         text = self._waiting_text()
-        if not text or self._quiet:
+        self._waits = bool(text) and not self._quiet
+        if not self._waits:
             return
         if text != self._said:
             self._said = text
@@ -153,10 +162,15 @@ class Watchers:
         self._loop.call_at(WAITING, self._clock.now() + WAITING_AGAIN_S, self._say_what_it_waits_for)
 
     def _tick(self) -> None:
+        self._ticks = False
         self._catch_up()
         wait_s = self._progress.tick()
         if wait_s is not None:
-            self._loop.call_at(TICK, self._clock.now() + wait_s, self._tick)
+            self._tick_at(self._clock.now() + wait_s)
+
+    def _tick_at(self, when: float) -> None:
+        self._ticks = True
+        self._loop.call_at(TICK, when, self._tick)
 
 
 def _event_log(settings: DriverSettings, application: str, clock: Clock) -> Any:

@@ -38,7 +38,8 @@ class Handle(Generic[T]):
 
     def __init__(self, node: Node, context: Engine) -> None:
         self._node = node
-        self.ctx = cast("SparkContext", context)
+        context_: Any = context
+        self.ctx: SparkContext = context_
 
     # ── who it is ────────────────────────────────────────────────────────────────────────────────
 
@@ -244,7 +245,8 @@ class Handle(Generic[T]):
     def _run(self, function: PartitionFunction, operation: str,
              partitions: Sequence[int] | None = None) -> list[Any]:
         """Run a job: ``function(partition, rows)`` of each partition, in their order."""
-        sink = ResultSink(cast(Any, function), operation, str(call_site()))
+        called: Any = function
+        sink = ResultSink(called, operation, str(call_site()))
         return self.ctx.run_node(self._node, sink, partitions, operation)
 
     def _prepare(self, function: PartitionFunction, operation: str) -> Prepared:
