@@ -25,6 +25,7 @@ from types import (
 )
 from typing import Any
 
+from simspark.driver.plain_programs import pickled_plainly
 from simspark.publib.errors import NotSerializable, SimsparkError, UserError
 from simspark.publib.named_tuple import NamedTuple
 
@@ -50,6 +51,9 @@ def pickle_program(program: Any) -> bytes:
 
 
 def _dumps(value: Any) -> bytes:
+    plain = pickled_plainly(value)
+    if plain is not None:
+        return plain
     from simspark.driver.program_pickler import dumps
 
     return dumps(value, PROTOCOL)

@@ -282,7 +282,8 @@ class SparkContext(JobControl, FileSources, HadoopSources, Shipping, Profiles, M
         application = self._running()
         compiled = compile_job(node, sink, next_stage=application.counter("stage"), name=operation,
                                finish=self._finish(), pickle=application.pickle)
-        prepared = application.prepare(compiled, operation, str(call_site()), self.local_properties())
+        site = getattr(sink, "site", "") or str(call_site())
+        prepared = application.prepare(compiled, operation, site, self.local_properties())
         return self._checkpoints.then(prepared, node)
 
     def local_properties(self) -> dict[str, str]:

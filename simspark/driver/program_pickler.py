@@ -4,9 +4,6 @@ cloudpickle finds out anew for each class and function that it meets, in each pr
 half of what pickling a small program takes. What is simspark's own always does, so it is asked once for each of these.
 Of all else it is asked every time, since a module's function may be another one tomorrow; and of everything when the
 user has had modules pickled by value.
-
-A program in which there is nothing of the user's but numbers and texts, such as a count, has the bytes of the last one
-that was made of the same.
 """
 
 from __future__ import annotations
@@ -17,12 +14,9 @@ from typing import Any
 
 import cloudpickle
 
-from simspark.publib.lineage.plain import OWN, made_of
+from simspark.publib.lineage.plain import OWN
 
-KEPT_PROGRAMS = 256
-KEPT_BYTES = 4096
 _by_name: dict[int, Any] = {}
-_plain: dict[Any, bytes] = {}
 
 
 class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -42,17 +36,7 @@ def dumps(program: Any, protocol: int) -> bytes:
     """Pickle a program as cloudpickle does."""
     if cloudpickle.list_registry_pickle_by_value():
         return _dumped(cloudpickle.Pickler, program, protocol)
-    parts = made_of(program)
-    if parts is None:
-        return _dumped(ProgramPickler, program, protocol)
-    known = _plain.get((protocol, parts))
-    if known is None:
-        known = _dumped(ProgramPickler, program, protocol)
-        if len(known) <= KEPT_BYTES:
-            if len(_plain) >= KEPT_PROGRAMS:
-                _plain.clear()
-            _plain[protocol, parts] = known
-    return known
+    return _dumped(ProgramPickler, program, protocol)
 
 
 def _dumped(pickler: Any, program: Any, protocol: int) -> bytes:

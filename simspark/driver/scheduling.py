@@ -2,7 +2,8 @@
 
 The core knows jobs, stages, tasks, executors, map outputs and cached blocks. It does not know lineage, code, rows or
 sockets: a stage is a number of partitions, the shuffle that it writes and the shuffles that it reads. The shell
-around it compiles lineage to ``StageSpec``, keeps the programs and splits, and performs the effects.
+around it compiles lineage to ``StageSpec``, keeps the programs and splits, and performs the effects. An event of
+publib.events among the effects goes on the event stream as it is.
 
 Executors are named by text ids, workers (the machines' daemons, or "local") too.
 """

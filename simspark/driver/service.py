@@ -168,8 +168,8 @@ class Engine:
     def _decide(self, event: Event) -> None:
         told: list[Any] = []
         for effect in self.core.handle(self._clock.now(), event):
-            if type(effect) is machine.Emit:
-                told.append(effect.event)
+            if type(effect) in events.EVENTS:
+                told.append(effect)
                 continue
             if told and type(effect) is scheduling.JobEnded:  # who waits for the job may ask at once what was told
                 self._tell_sinks(told)

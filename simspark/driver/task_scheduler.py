@@ -69,10 +69,11 @@ class TaskScheduler:
         tasks.closed = True
         self.served.remove(tasks)
         self.gangs -= tasks.spec.gang
-        rest = [running for attempts in tasks.running.values() for running in attempts]
-        for running in rest:
-            tasks.leave(running)
-        self.cancel(rest, reason)
+        if tasks.running:
+            rest = [running for attempts in tasks.running.values() for running in attempts]
+            for running in rest:
+                tasks.leave(running)
+            self.cancel(rest, reason)
         self._offer_all = True
 
     def sets(self) -> list[TaskSet]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simspark.publib.machine import Emit, SetTimer
+from simspark.publib.machine import SetTimer
 
 
 class Turn:
@@ -14,25 +14,21 @@ class Turn:
     the moment and arms it anew for what is still to come, so timers need not be cancelled.
     """
 
-    __slots__ = ("_armed", "add", "effects", "now")
+    __slots__ = ("_armed", "add", "effects", "emit", "now")
 
     def __init__(self) -> None:
         self._armed: dict[str, float] = {}
         self.begin(0.0)
 
     def begin(self, now: float) -> None:
-        """Another event came. ``add`` decides on an effect."""
+        """Another event came. ``add`` decides on an effect, ``emit`` puts an event on the event stream."""
         self.now = now
         self.effects: list[Any] = []
-        self.add = self.effects.append
-
-    def emit(self, event: Any) -> None:
-        """Put an event on the event stream."""
-        self.effects.append(Emit(event))
+        self.add = self.emit = self.effects.append
 
     def emit_at(self, place: int, event: Any) -> None:
         """Put an event on the stream before what was decided since there were ``place`` effects."""
-        self.effects.insert(place, Emit(event))
+        self.effects.insert(place, event)
 
     def arm(self, name: str, when: float) -> None:
         """Have the timer ring at ``when`` or before."""

@@ -147,6 +147,7 @@ KINDS: dict[str, type] = {
     "executor_removed": ExecutorRemoved, "worker_state_changed": WorkerStateChanged,
     "block_updated": BlockUpdated, "log_line": LogLine,
 }  # fmt: skip
+EVENTS = frozenset(KINDS.values())
 _KIND_OF = {made: kind for kind, made in KINDS.items()}
 _ITEMS: dict[type, type] = {TasksStarted: TaskStart, TasksEnded: TaskEnd}
 

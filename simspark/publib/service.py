@@ -212,8 +212,12 @@ class Loop:
     def _sleep_ms(self) -> int:
         if self._posted or self._dirty or self._stopping:
             return 0
-        while self._timers and self._is_cancelled(self._timers[0]):
-            heapq.heappop(self._timers)
+        while self._timers:
+            _, order, name = self._timers[0]
+            call = self._calls.get(name)
+            if call is not None and call[0] == order:
+                break
+            heapq.heappop(self._timers)  # it was cancelled
         if not self._timers:
             return -1
         seconds = self._timers[0][0] - self.clock.now()

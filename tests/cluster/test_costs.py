@@ -75,6 +75,12 @@ os.posix_spawn = spawn
 from simspark import SparkContext
 SparkContext("local[2]", "costs")
 """
+ONLY_A_COUNT = """
+import sys
+from simspark import SparkContext
+with SparkContext("local[2]", "costs") as sc:
+    print(sc.parallelize(range(7), 2).count(), *sys.modules)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +118,11 @@ def test_the_template_starts_before_the_driver_loads_what_runs_jobs():
     }  # fmt: skip
     assert not loaded & later
     assert len([module for module in loaded if module.startswith("simspark")]) <= 45
+
+
+def test_a_job_without_functions_of_the_users_does_not_wait_for_cloudpickle():
+    count, *loaded = printed_by("-c", ONLY_A_COUNT).split()
+    assert count == "7" and "cloudpickle" not in loaded
 
 
 def test_an_executor_finds_what_a_first_job_needs_loaded(told):

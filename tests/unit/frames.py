@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -15,11 +16,13 @@ class Frames:
         self.entered = 0
 
     def of(self, call: Callable[..., Any], *given: Any) -> Any:
+        gc.disable()  # or finalizers of what other tests have left would be among them
         sys.setprofile(self._note)
         try:
             return call(*given)
         finally:
             sys.setprofile(None)
+            gc.enable()
 
     def _note(self, frame: FrameType, event: str, _: object) -> None:
         self.entered += event == "call" and frame.f_code.co_name != "of"

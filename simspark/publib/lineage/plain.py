@@ -21,7 +21,10 @@ def made_of(value: Any) -> Any:
     if not str(kind.__module__).startswith(OWN):
         return None
     if not issubclass(kind, tuple):
-        return None if _can_hold(kind) or getattr(value, "__dict__", None) else (kind,)
+        can_hold = _holders.get(kind)
+        if can_hold is None:
+            can_hold = _holders[kind] = _can_hold(kind)
+        return None if can_hold or getattr(value, "__dict__", None) else (kind,)
     parts: list[Any] = [kind]
     for part in value:
         found = (type(part), part) if type(part) in _ATOMS else made_of(part)
@@ -33,9 +36,5 @@ def made_of(value: Any) -> Any:
 
 def _can_hold(kind: type) -> bool:
     """Whether its objects hold anything elsewhere than in a ``__dict__``: in slots, or as a list or an error does."""
-    known = _holders.get(kind)
-    if known is None:
-        makes: Any = kind.__new__
-        has_slots = any(vars(each).get("__slots__") for each in kind.__mro__)
-        known = _holders[kind] = has_slots or makes is not object.__new__
-    return known
+    makes: Any = kind.__new__
+    return makes is not object.__new__ or any(vars(each).get("__slots__") for each in kind.__mro__)

@@ -34,6 +34,7 @@ from simspark.driver.scheduling import (
     WorkerChanged,
 )
 from simspark.publib import machine
+from simspark.publib.events import EVENTS
 from simspark.publib.wire.messages import CachedBlock, Failure, FetchFault, TaskReport
 
 
@@ -224,8 +225,8 @@ class Shell:
                 self.timers[name] = when
             case machine.CancelTimer(name):
                 self.timers.pop(name, None)
-            case machine.Emit(event):
-                self.events.append(event)
+            case _ if type(effect) in EVENTS:
+                self.events.append(effect)
             case _:
                 raise AssertionError(f"unknown effect {effect}")
 

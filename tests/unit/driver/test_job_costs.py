@@ -25,7 +25,6 @@ from simspark.publib import events
 from simspark.publib.event_lines import line_of
 from simspark.publib.lineage.sinks import Count, ResultSink
 from simspark.publib.lineage.sources import RangeSource
-from simspark.publib.machine import Emit
 from simspark.publib.wire import codec, messages
 from tests.unit.driver.harness import report
 from tests.unit.frames import Frames
@@ -61,7 +60,7 @@ class Driver:
 
     def _handle(self, event: Any) -> list[Any]:
         effects: list[Any] = self.frames.of(self.core.handle, float(self.jobs), event)
-        told = [effect.event for effect in effects if isinstance(effect, Emit)]
+        told = [effect for effect in effects if type(effect) in events.EVENTS]
         self.followed.of(self.status.handle, told)
         return effects
 

@@ -10,8 +10,7 @@ from types import FrameType
 import cloudpickle
 import pytest
 
-from simspark.driver.closures import PROTOCOL
-from simspark.driver.program_pickler import dumps
+from simspark.driver.closures import PROTOCOL, pickle_program
 from simspark.publib.lineage import row_functions, sinks
 from simspark.publib.lineage.program import Program, Steps
 from simspark.publib.lineage.sinks import Count, ResultSink
@@ -31,6 +30,12 @@ def _nothing_goes_by_value() -> Iterator[None]:
     yield
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
+
+
+def dumps(program: object, protocol: int) -> bytes:
+    """As programs are pickled, plain or not."""
+    assert protocol == PROTOCOL
+    return pickle_program(program)
 
 
 def at_the_top(row: int) -> int:

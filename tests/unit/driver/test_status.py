@@ -8,7 +8,6 @@ from simspark.driver.core import SchedulerCore
 from simspark.driver.scheduling import JobEnded, JobSpec, SchedulerSettings, SubmitJob
 from simspark.driver.status import NEWS_LIMIT, SparkJobInfo, SparkStageInfo, StatusStore, StatusTracker
 from simspark.publib import events
-from simspark.publib.machine import Emit
 from tests.unit.driver.harness import result_stage
 
 
@@ -113,7 +112,7 @@ def test_an_executor_holds_what_was_cached_in_its_memory(store: StatusStore, tra
 def test_the_stream_tells_of_a_job_s_end_before_who_waits_for_it_goes_on():
     core = SchedulerCore(SchedulerSettings())
     effects = core.handle(0.0, SubmitJob(JobSpec(0, (result_stage(1),), ())))
-    kinds = [type(effect.event if isinstance(effect, Emit) else effect) for effect in effects]
+    kinds = [type(effect) for effect in effects]
     assert kinds.index(events.JobEnded) < kinds.index(JobEnded)
 
 
