@@ -20,7 +20,14 @@ from typing import Any
 from simspark.publib.lineage.aggregation import fold_nans
 from simspark.publib.lineage.budget import Share
 from simspark.publib.lineage.folding import extend_list
-from simspark.publib.lineage.spill import FIRST_WINDOW_ROWS, BucketRuns, estimate_groups, estimate_list, estimate_lists
+from simspark.publib.lineage.spill import (
+    FIRST_WINDOW_ROWS,
+    BucketRuns,
+    Watch,
+    estimate_groups,
+    estimate_list,
+    estimate_lists,
+)
 from simspark.publib.lineage.task import TaskRun
 from simspark.publib.optimizations import uses
 
@@ -124,35 +131,28 @@ class Tables:
         self._runs = BucketRuns(task, _own_lists, _extend_all)
         self._budget_bytes = task.memory_budget_bytes
         self._share = Share(task.budget)
-        before = 0
+        self._before_bytes = self._held_bytes = 0
         for table, parent in zip(self._tables, parents, strict=True):
-            before = self._fill(table, parent, before)
+            self._fill(table, parent)
         if self._runs:
             self._spill()
             self._share.count(self._budget_bytes // 2)
         else:
             self._fold_nans()
 
-    def _fill(self, table: Table, parent: Iterator[Columns], before: int) -> int:
-        """Take one parent's rows; what all tables hold then, of which ``before`` was there."""
-        seen, due = 0, FIRST_WINDOW_ROWS
+    def _fill(self, table: Table, parent: Iterator[Columns]) -> None:
+        """Take one parent's rows."""
+        watch = Watch(self._budget_bytes, lambda _: self._counted(table), self._spill)
         for keys, values in parent:
             table.add(keys, values)
-            seen += len(keys)
-            if seen < due:
-                continue
-            size = self._share.count(before + table.held_bytes())
-            if size > self._budget_bytes:
-                self._spill()
-                before, seen, due = 0, 0, FIRST_WINDOW_ROWS
-            else:
-                room = (self._budget_bytes - size) * seen // max(size, 1)
-                due = seen + max(FIRST_WINDOW_ROWS, min(2 * seen, room))
-        size = self._share.count(before + table.held_bytes())
-        if size <= self._budget_bytes:
-            return size
-        self._spill()
-        return 0
+            watch.took(len(keys))
+        watch.end()
+        self._before_bytes = self._held_bytes
+
+    def _counted(self, table: Table) -> int:
+        """What all tables hold while this one takes rows."""
+        self._held_bytes = self._share.count(self._before_bytes + table.held_bytes())
+        return self._held_bytes
 
     def _spill(self) -> None:
         self._fold_nans()
@@ -160,6 +160,7 @@ class Tables:
             zip(keys, self._lists(keys), strict=True) for keys in chunks(self._keys(True))))
         for table in self._tables:
             table.clear()
+        self._before_bytes = self._held_bytes = 0
 
     def _keys(self, of_all: bool) -> Iterable[Any]:
         """The keys in order, of all tables or of the first."""
