@@ -161,9 +161,13 @@ def _behind_line_end(file: IO[bytes], at: int) -> int:
 
 
 def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    for first in chunks:
-        yield first.removeprefix(_BYTE_ORDER_MARK)
-        yield from chunks
+    first = b""
+    for chunk in chunks:  # of a tiny file the first ones may be single bytes
+        first += chunk
+        if len(first) >= len(_BYTE_ORDER_MARK):
+            break
+    yield first.removeprefix(_BYTE_ORDER_MARK)
+    yield from chunks
 
 
 def _line_blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:

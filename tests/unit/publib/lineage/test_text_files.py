@@ -73,6 +73,7 @@ def test_a_torn_compressed_file_is_an_error_that_names_it(tmp_path: Path) -> Non
 def test_a_byte_order_mark_is_no_text_and_bad_bytes_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"\xef\xbb\xbfone\ntw\xff\n")
     assert lines_of([(str(tmp_path / "f"), 0, 11, "")]) == [["one", "tw\ufffd"]]
+    assert lines_of([(str(tmp_path / "f"), 0, 1, ""), (str(tmp_path / "f"), 1, 10, "")]) == [["one"], ["tw\ufffd"]]
 
 
 def files(*sizes: tuple[str, int]) -> list[Status]:
