@@ -148,3 +148,15 @@ def test_executors_have_the_variables_that_the_program_gives_them(master: str) -
     with SparkContext(master, "variables", conf=conf, environment={"SIMSPARK_TEST_CITY": "Umeå"}) as sc:
         assert sc.parallelize(names, 1).map(os.getenv).collect() == ["north", "Umeå"]
     assert not os.environ.keys() & set(names)
+
+
+@pytest.mark.parametrize(("inherited", "given", "expected"), [("", "", "1"), ("5", "", "5"), ("5", "3", "3")])
+@pytest.mark.parametrize("master", ["local[2]", "local-cluster[1,1,512]"])
+def test_numerical_libraries_have_threads_for_their_executor_and_not_for_the_machine(
+        monkeypatch: pytest.MonkeyPatch, master: str, inherited: str, given: str, expected: str) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if inherited:
+        monkeypatch.setenv("OMP_NUM_THREADS", inherited)
+    conf = SparkConf().setExecutorEnv("OMP_NUM_THREADS", given) if given else SparkConf()
+    with SparkContext(master, "threads", conf=conf) as sc:
+        assert sc.parallelize(["OMP_NUM_THREADS"], 1).map(os.getenv).collect() == [expected]

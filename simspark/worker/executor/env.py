@@ -20,6 +20,8 @@ from simspark.publib.wire import messages
 from simspark.publib.wire.messages import ExecutorSettings, Owner
 
 FETCHED_AT_ONCE_BYTES = 3 << 20
+NATIVE_THREADS = "OMP_NUM_THREADS"
+"""How many threads numpy's libraries have. As Spark: with those of all cores in each executor, they wait for cores."""
 
 
 class Environment:
@@ -44,6 +46,7 @@ class Environment:
     def take_settings(self, settings: ExecutorSettings) -> None:
         """Make this process look to user code as the driver wants: import path, working directory, variables."""
         self._settings = settings
+        os.environ.setdefault(NATIVE_THREADS, str(self.start.cores))
         os.environ.update(settings.environment)
         optimizations.do_without(optimizations.names_in(settings.properties.get(optimizations.SETTING, "")))
         self.directory = settings.owner.directory or self.directory
