@@ -26,6 +26,10 @@ class ExecutorNews(Protocol):
         """A signal has stopped an executor, or lets it go on."""
         ...
 
+    def doubted(self, worker: str, is_doubted: bool) -> None:
+        """Nothing is heard of a worker, so its executors must speak for themselves; or it is heard again."""
+        ...
+
     def worker_changed(self, worker: str, state: str, cause: str) -> None:
         """A worker is "alive", "late" or "dead"."""
         ...

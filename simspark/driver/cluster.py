@@ -19,6 +19,8 @@ from simspark.publib.wire.messages import Grant, Owner
 
 REDIAL_FIRST_S = 0.2
 REDIAL_MOST_S = 1.0
+AWAY = "away"
+LATE = "late"
 NOT_THERE = ("no_peer", "timeout")
 
 
@@ -59,6 +61,7 @@ class Membership:
         self._worker_peers: dict[str, str] = {}
         self._worker_keys: dict[str, str] = {}
         self._paused: dict[str, tuple[str, ...]] = {}
+        self._doubts: set[tuple[str, str]] = set()
         self._incarnations: dict[str, int] = {}
         self._wanted = 0
         self._registered = False
@@ -165,12 +168,15 @@ class Membership:
             return
         if state.state == "dead":
             self._lose_worker(state.worker)
+        else:
+            self._doubt(state.worker, LATE, state.state == "late")
         self._news.worker_changed(state.worker, state.state, f"worker {state.worker} is {state.state}")
 
     def _lose_worker(self, worker: str) -> None:
         self._incarnations.pop(worker, None)
         self._worker_keys.pop(worker, None)
         self._paused.pop(worker, None)
+        self._doubts -= {(worker, LATE), (worker, AWAY)}
         for executor in [name for name, grant in self._grants.items() if grant.worker == worker]:
             del self._grants[executor]
             self._given_back.discard(executor)
@@ -212,10 +218,12 @@ class Membership:
                     if known == peer:
                         self._pause(worker, executors)
                 return True
-            case machine.PeerLost(peer, _):
+            case machine.PeerSilent(peer) | machine.PeerReturned(peer) | machine.PeerLost(peer, _):
                 for worker, known in list(self._worker_peers.items()):
                     if known == peer:
-                        del self._worker_peers[worker]
+                        if isinstance(event, machine.PeerLost):
+                            del self._worker_peers[worker]
+                        self._doubt(worker, AWAY, not isinstance(event, machine.PeerReturned))
                         return True
         return False
 
@@ -232,6 +240,18 @@ class Membership:
         self._incarnations[hello.worker] = hello.incarnation
         self._add_owner(hello.owner)
         self._pause(hello.worker, ())
+        self._doubt(hello.worker, AWAY, False)
+
+    def _doubt(self, worker: str, why: str, is_doubted: bool) -> None:
+        """A worker is out of reach of us or of the master, or no more so: as long as it is of one, it is doubted."""
+        reason = worker, why
+        if is_doubted == (reason in self._doubts):
+            return
+        self._doubts ^= {reason}
+        if not {(worker, LATE), (worker, AWAY)} & (self._doubts - {reason}):
+            self._news.doubted(worker, is_doubted)
+            for executor in () if is_doubted else self._paused.get(worker, ()):
+                self._news.stopped(executor, True)  # its silence was the same
 
     def _pause(self, worker: str, executors: tuple[str, ...]) -> None:
         """These executors of a worker, and no other, are stopped by a signal now."""

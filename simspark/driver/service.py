@@ -194,6 +194,13 @@ class Engine:
         """See ExecutorNews."""
         self.step(scheduling.ExecutorSilent(executor) if is_stopped else scheduling.ExecutorHeard(executor))
 
+    def doubted(self, worker: str, is_doubted: bool) -> None:
+        """See ExecutorNews."""
+        for executor, (home, _) in list(self._expected.items()):
+            peer = self._dispatcher.peer(executor)
+            if home == worker and peer is not None:
+                self._listener_of(peer).doubt(peer, is_doubted)
+
     def worker_changed(self, worker: str, state: str, cause: str) -> None:
         """See ExecutorNews."""
         if state == "dead":

@@ -11,12 +11,13 @@ import pytest
 
 from simspark.publib.clock import SystemClock
 from simspark.publib.errors import ConfigError
-from simspark.publib.machine import PeerJoined, PeerLost, PeerSilent, Received
+from simspark.publib.machine import PeerJoined, PeerLost, PeerReturned, PeerSilent, Received
 from simspark.publib.service import Loop
 from simspark.publib.wire import codec, envelope, messages, places, unix
 from simspark.publib.wire.envelope import LocalIdentity, Opening, local_identity
 from simspark.publib.wire.messages import CommitAnswer, CommitAsk, DropBlocks, ExecutorHello, StageProgram
-from simspark.publib.wire.unix import UnixDialer, UnixListener
+from simspark.publib.wire.unix import UnixListener
+from simspark.publib.wire.unix_dialer import UnixDialer
 
 pytestmark = pytest.mark.cluster
 HELLO = ExecutorHello("e0", b"nonce", 1, 1, 7)
@@ -310,6 +311,81 @@ def test_a_socket_that_others_could_reach_is_not_made(tmp_path):
     tmp_path.chmod(0o755)
     with pytest.raises(ConfigError, match="chmod 700"):
         UnixListener(f"{tmp_path}/driver", me)
+
+
+def events(heard, kind):
+    return [event for event in heard if type(event) is kind]
+
+
+def test_who_is_doubted_is_asked_again_and_again_until_it_is_no_more(pair):
+    dialer, heard, peer = pair.join()
+    asked = []
+    send = dialer._send_frame
+    dialer._send_frame = lambda frame: asked.append(frame) or send(frame)
+    pair.listener.doubt(peer, True)
+    for times in (1, 2, 3):
+        pair.wait(lambda: len(asked) == times and not pair.listener._peers[peer].asked)
+        pair.clock.more_s += unix.ANSWER_S + 0.1
+    pair.listener.doubt(peer, False)
+    turns(pair)
+    assert asked == [b""] * 3
+    assert not heard and not pair.heard
+
+
+def test_who_does_not_answer_is_silent_until_it_does(pair):
+    dialer, heard, peer = pair.join()
+    answer, dialer._send_frame = dialer._send_frame, lambda frame: None
+    pair.listener.doubt(peer, True)
+    turns(pair)
+    assert not pair.heard
+    pair.clock.more_s += unix.ANSWER_S + 0.1
+    turns(pair)
+    assert pair.heard == [PeerSilent(peer)]
+    pair.clock.more_s += 10 * unix.ANSWER_S
+    turns(pair)
+    dialer._send_frame = answer
+    answer(b"")
+    pair.wait(lambda: len(pair.heard) == 2)
+    assert pair.heard == [PeerSilent(peer), PeerReturned(peer)]
+    dialer.send(CommitAsk(1))
+    pair.wait(lambda: events(pair.heard, Received))
+
+
+def test_who_is_silent_and_not_doubted_any_more_is_as_good_as_heard(pair):
+    dialer, _, peer = pair.join()
+    dialer._send_frame = lambda frame: None
+    pair.listener.doubt(peer, True)
+    pair.clock.more_s += unix.ANSWER_S + 0.1
+    pair.wait(lambda: events(pair.heard, PeerSilent))
+    pair.listener.doubt(peer, False)
+    pair.listener.doubt(peer, False)
+    turns(pair)
+    assert pair.heard == [PeerSilent(peer), PeerReturned(peer)]
+
+
+def test_who_goes_while_it_is_asked_is_gone(pair):
+    dialer, _, peer = pair.join()
+    dialer._send_frame = lambda frame: None
+    pair.listener.doubt(peer, True)
+    pair.loop.remove(dialer)
+    pair.wait(lambda: events(pair.heard, PeerSilent))
+    pair.listener.doubt(peer, False)
+    pair.clock.more_s += unix.ORPHANED_S + 1
+    pair.wait(lambda: lost(pair.heard))
+    assert len(pair.heard) == 2
+
+
+def test_a_stranger_that_says_nothing_in_many_frames_is_turned_away(pair):
+    plain = pair.plain()
+    plain.sendall(frame(b"") * 3)
+    assert b"REFUSED" in read_all(pair, plain)
+    assert not pair.listener._peers
+
+
+def turns(pair, count=50):
+    for _ in range(count):
+        pair.loop.post(lambda: None)
+        pair.loop._turn()
 
 
 def test_a_socket_that_is_connected_already_is_dialled_on(pair):

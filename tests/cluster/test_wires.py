@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import psutil
 import pytest
 
 from simspark import SparkConf, SparkContext
@@ -20,7 +24,8 @@ from simspark.publib.machine import PeerLost
 from simspark.publib.service import Loop
 from simspark.publib.wire.envelope import local_identity
 from simspark.publib.wire.messages import ExecutorHello, Owner, WorkerHello
-from simspark.publib.wire.unix import UnixDialer, UnixListener
+from simspark.publib.wire.unix import UnixListener
+from simspark.publib.wire.unix_dialer import UnixDialer
 from simspark.testing import LocalCluster
 
 from .conftest import wait_until
@@ -33,6 +38,24 @@ pytestmark = [
 MASTER = "local-cluster[2,1,512]"
 JOBS = 20
 MAIN_AND_SOCKET = 2
+FORKS_AND_WAITS = """
+import os, signal
+from simspark import SparkConf, SparkContext
+
+def process(_):
+    return os.getpid()
+
+if __name__ == "__main__":
+    sc = SparkContext(conf=SparkConf().set("spark.executor.memory", "512m"))
+    executors = set()
+    while len(executors) < 2:
+        executors.update(sc.parallelize(range(8), 8).map(process).collect())
+    fork = os.fork()
+    if not fork:
+        signal.pause()
+    print(fork, *executors, flush=True)
+    signal.pause()
+"""
 
 
 @pytest.fixture
@@ -49,6 +72,18 @@ def near(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(ClusterBackend, "_listen_here", noted)
     return endpoints
+
+
+@pytest.fixture
+def cluster(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
+    """A master and two workers with one executor each."""
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with LocalCluster(2, 1, 512) as made:
+        yield made
+
+
+def conf() -> SparkConf:
+    return SparkConf().set("spark.executor.memory", "512m")
 
 
 def threads(process: int) -> int:
@@ -83,8 +118,8 @@ def test_executors_on_the_drivers_machine_speak_with_it_without_zmq_and_its_thre
         speaks_by_unix_sockets_alone(sc)
 
 
-def test_so_do_those_of_a_cluster_that_others_have_started(scratch: Path) -> None:
-    with LocalCluster(2, 1, 512), SparkContext(conf=SparkConf().set("spark.executor.memory", "512m")) as sc:
+def test_so_do_those_of_a_cluster_that_others_have_started(cluster: LocalCluster) -> None:
+    with SparkContext(conf=conf()) as sc:
         speaks_by_unix_sockets_alone(sc)
 
 
@@ -190,3 +225,61 @@ def test_one_that_goes_on_in_time_is_heard_again(scratch: Path, tmp_path: Path) 
         os.kill(before[0], signal.SIGCONT)
         wait_until(lambda: not any(executor.silent_since >= 0 for executor in pool.all()), "both to be heard")
         assert sorted(two_process_ids(sc)) == sorted(before)
+
+
+def test_an_executor_that_stands_still_with_its_worker_is_noticed_without_a_master(cluster: LocalCluster) -> None:
+    with SparkContext(conf=conf().set("spark.simspark.executor.silentIsLost", "1s")) as sc:
+        before = two_process_ids(sc)
+        worker = cluster.workers[0].pid
+        (mine,) = (executor for executor in before if psutil.Process(worker) in psutil.Process(executor).parents())
+        cluster.master.kill()
+        cluster.master.wait()
+        stopped = [mine, worker]
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            assert sorted(sc.parallelize(range(8), 8).collect()) == list(range(8))
+            assert mine not in process_ids(sc)
+        finally:
+            for process in reversed(stopped):
+                os.kill(process, signal.SIGCONT)
+        wait_until(lambda: not psutil.pid_exists(mine), "the end of an executor that was given up")
+        cluster.restart_master()
+
+
+def test_one_that_works_while_its_worker_stands_still_goes_on(cluster: LocalCluster) -> None:
+    with SparkContext(conf=conf().set("spark.simspark.executor.silentIsLost", "1s")) as sc:
+        before = two_process_ids(sc)
+        engine = sc._application.engine
+        cluster.master.kill()
+        cluster.master.wait()
+        doubts = []
+        doubt = engine._listeners["u"].doubt
+        engine._listeners["u"].doubt = lambda *said: doubts.append(said) or doubt(*said)  # type: ignore[method-assign]
+        os.kill(cluster.workers[0].pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: doubts, "its worker to be doubted")
+            run_jobs(sc)
+            assert process_ids(sc) == before
+        finally:
+            os.kill(cluster.workers[0].pid, signal.SIGCONT)
+        wait_until(lambda: len(doubts) == 2, "its worker to be heard again")
+        cluster.restart_master()
+
+
+def test_executors_leave_a_driver_that_was_killed_though_a_fork_of_it_lives_and_no_master_does(
+    cluster: LocalCluster, scratch: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(FORKS_AND_WAITS)
+    with subprocess.Popen([sys.executable, str(tmp_path / "program.py")], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        fork, *executors = map(int, program.stdout.readline().split())
+        cluster.master.kill()
+        cluster.master.wait()
+        try:
+            program.kill()
+            wait_until(lambda: not any(map(psutil.pid_exists, executors)), "executors to end", 10)
+            assert psutil.pid_exists(fork)
+        finally:
+            os.kill(fork, signal.SIGKILL)
+    cluster.restart_master()

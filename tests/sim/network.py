@@ -55,6 +55,9 @@ class Listener:
         session = self.sessions.get(peer)
         return session is not None and session.send(BACK, message)
 
+    def doubt(self, peer: str, is_doubted: bool) -> None:
+        """Heartbeats tell."""
+
     def accept(self, peer: str) -> None:
         session = self.sessions.get(peer)
         if session is not None:

@@ -141,6 +141,9 @@ class Listener:
         if found is not None:
             self._end(found, codes.CLOSED, f"{self._me.role} has ended the connection")
 
+    def doubt(self, peer: str, is_doubted: bool) -> None:
+        """See UnixListener. Here the heartbeats tell."""
+
     def statistics(self) -> ListenerStatistics:
         """Counts so far."""
         duplicates = sum(peer.session.duplicates for peer in self._peers.values())

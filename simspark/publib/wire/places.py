@@ -51,7 +51,14 @@ def reach(path: str) -> socket.socket | None:
 
 def is_same_user(connected: socket.socket) -> bool:
     """Whether the other end is this user's; where the system does not tell, the directory has."""
-    if sys.platform != "linux":
-        return True
-    _, user, _ = _PEER.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-    return bool(user == os.geteuid())
+    return sys.platform != "linux" or _credentials(connected)[1] == os.geteuid()
+
+
+def peer_of(connected: socket.socket) -> int:
+    """The process at the other end, of a listener the one that listened; 0 when that is not told."""
+    return _credentials(connected)[0] if sys.platform == "linux" else 0
+
+
+def _credentials(connected: socket.socket) -> tuple[int, int, int]:
+    process, user, group = _PEER.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return process, user, group

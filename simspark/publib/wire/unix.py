@@ -1,10 +1,13 @@
-"""Both ends of a connection between a driver and the executors on its machine: a Unix socket, and no more.
+"""The connection between a driver and the executors on its machine: a Unix socket, and no more. The driver's end.
 
-``UnixListener`` and ``UnixDialer`` tell their handlers what Listener and Dialer tell: PeerJoined, messages in order and
-exactly once, and one PeerLost. What a network needs is missing. Who may come is decided by the directory, which is its
-user's alone, and by whose the other end is; the owner asks the hello for more. No ping is sent, since the parent of the
-executors sees when one ends or is stopped; nothing is acknowledged or sent again, since a connection within one machine
-breaks only when one of its ends is gone.
+``UnixListener`` and ``UnixDialer`` (``unix_dialer``) tell their handlers what Listener and Dialer tell: PeerJoined,
+messages in order and exactly once, and one PeerLost. What a network needs is missing. Who may come is decided by the
+directory, which is its user's alone, and by whose the other end is; the owner asks the hello for more. Nothing is
+acknowledged or sent again, since a connection within one machine breaks only when one of its ends is gone.
+
+No ping is sent, since the parent of the executors sees when one ends or is stopped, while one that holds Python's lock
+for long would be late to answer. Only as long as that parent is silent itself (it was stopped, or all of a container
+was) its executors are asked, by empty frames that they send back.
 
 Why there is a second transport: zmq takes two threads in each process, two hand-overs more on each way of a message,
 and a tenth of the time in which a small program starts. Here the loop reads and writes by itself.
@@ -16,10 +19,8 @@ end of its driver.
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
@@ -29,15 +30,17 @@ from simspark.publib import machine
 from simspark.publib.errors import ConfigError, ProtocolError, VersionMismatch
 from simspark.publib.service import Loop
 from simspark.publib.wire import codec, codes, envelope
-from simspark.publib.wire.envelope import LocalIdentity, Opening
+from simspark.publib.wire.envelope import LocalIdentity
 from simspark.publib.wire.places import check_place, is_same_user
 
 SCHEME = "unix://"
 BACKLOG = 1024
 ORPHANED_S = 15.0
+ANSWER_S = 2.0
 UNSENT_LIMIT_BYTES = 64 << 20
 READ_BYTES = 1 << 18
 READS_AT_ONCE = 8
+ASK = b""
 
 _LENGTH = struct.Struct("!I")
 
@@ -109,15 +112,19 @@ class Stream:
 
 
 class _Peer:
-    """Who has connected: ``line`` is its first frame, ``greeted`` when its hello has come, ``open`` when it is in."""
+    """Who has connected: ``line`` is its first frame, ``greeted`` when its hello has come, ``open`` when it is in.
 
-    __slots__ = ("broken", "greeted", "line", "name", "open", "stream")
+    ``doubted``: who would know of its end is silent. ``asked``: it has not answered yet; ``silent``: not in time.
+    """
+
+    __slots__ = ("asked", "broken", "doubted", "greeted", "line", "name", "open", "silent", "stream")
 
     def __init__(self, name: str, stream: Stream) -> None:
         self.name = name
         self.stream = stream
         self.line: LocalIdentity | None = None
         self.greeted = self.open = self.broken = False
+        self.doubted = self.asked = self.silent = False
 
 
 class UnixListener:
@@ -178,6 +185,21 @@ class UnixListener:
         """End a session. The peer hears PeerLost; the owner does not."""
         self.refuse(peer, codes.CLOSED, f"{self._me.role} has ended the connection")
 
+    def doubt(self, peer: str, is_doubted: bool) -> None:
+        """Whoever would know of this peer's end is silent, or is heard again; meanwhile the peer is asked.
+
+        PeerSilent when it does not answer, PeerReturned when it does after all, or need not any more.
+        """
+        found = self._peers.get(peer)
+        if found is None or not found.open or found.broken or found.doubted == is_doubted:
+            return
+        found.doubted = is_doubted
+        if is_doubted:
+            self._ask(found)
+        else:
+            self._of_loop().cancel(self._timer(found))
+            self._hear(found)
+
     # ── what the loop calls ──────────────────────────────────────────────────────────────────────────────────────
 
     def attach(self, loop: Loop, handler: Callable[[Any], None]) -> None:
@@ -217,11 +239,13 @@ class UnixListener:
 
     def _handle_readable(self, peer: _Peer) -> None:
         frames, gone = peer.stream.receive()
+        if peer.asked and not gone:
+            self._hear(peer)
         try:
             for frame in frames:
-                if peer.open:
+                if peer.open and frame != ASK:
                     self._handler(machine.Received(peer.name, codec.decode(frame)[2]))
-                else:
+                elif not peer.open:
                     self._handle_opening(peer, frame)
                 if peer.name not in self._peers:
                     return
@@ -248,6 +272,31 @@ class UnixListener:
         else:
             peer.greeted = True
             self._handler(machine.PeerJoined(peer.name, "", "", envelope.decode_opening(frame).hello))
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ask(self, peer: _Peer) -> None:
+        peer.asked = True
+        peer.stream.put(ASK)
+        self._flush_soon(peer)
+        loop = self._of_loop()
+        loop.call_at(self._timer(peer), loop.clock.now() + ANSWER_S, lambda: self._check(peer))
+
+    def _check(self, peer: _Peer) -> None:
+        """Ask again who has answered; who has not is silent until it does, for the question waits in its socket."""
+        if not peer.asked:
+            self._ask(peer)
+        elif not peer.silent:
+            peer.silent = True
+            self._handler(machine.PeerSilent(peer.name))
+
+    def _hear(self, peer: _Peer) -> None:
+        peer.asked = False
+        if peer.silent:
+            peer.silent = False
+            if peer.doubted:
+                self._ask(peer)
+            self._handler(machine.PeerReturned(peer.name))
 
     # ── writing, and ends ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -306,189 +355,9 @@ class UnixListener:
         return self._loop
 
 
-class UnixDialer:
-    """The executor's end: one connection, whose end is the end.
-
-    Made by any thread, then of the loop's alone, but for ``send_at_once``. What is queued is under a lock for its sake.
-    ``connected`` is a socket that is there already: see ``places.reach``.
-    """
-
-    def __init__(self, endpoint: str, me: LocalIdentity, hello: Any, connect_timeout_s: float,
-                 connected: socket.socket | None = None) -> None:
-        self.endpoint = endpoint
-        self._me = me
-        self._hello = hello
-        self._connect_timeout_s = connect_timeout_s
-        self._connected = connected
-        self._stream: Stream | None = None
-        self._early: list[bytes] = []
-        self._sending = threading.Lock()
-        self._line: LocalIdentity | None = None
-        self._is_open = self._is_over = False
-        self._loop: Loop | None = None
-        self._handler: Callable[[Any], None] = _nobody
-
-    def send(self, message: Any) -> None:
-        """Send, or keep until the session is open. After PeerLost, nothing happens."""
-        if self._stream is None or self._is_over:
-            return
-        frame = codec.encode(1, 0, message)
-        if not self._is_open:
-            self._early.append(frame)
-            return
-        with self._sending:
-            self._stream.put(frame)
-        if self._stream.unsent_bytes > UNSENT_LIMIT_BYTES:
-            self._lose_later(codes.OVERFLOW, f"too much waits for {self.endpoint}")
-        else:
-            self._of_loop().flush_soon(self)
-
-    def send_at_once(self, message: Any) -> None:
-        """Send from any thread without waking the loop, unless the driver does not take it all now."""
-        if not self._is_open or self._stream is None or self._is_over:
-            self._of_loop().post(lambda: self.send(message))
-            return
-        frame = codec.encode(1, 0, message)
-        try:
-            with self._sending:
-                self._stream.put(frame)
-                is_sent = self._stream.send()
-        except OSError:
-            is_sent = False  # the loop is about to hear why
-        except BaseException:
-            self._is_over = True  # a signal came between: nobody knows what has left, and nothing more may
-            raise
-        if is_sent:
-            return
-        if self._stream.unsent_bytes > UNSENT_LIMIT_BYTES:
-            self._of_loop().post(lambda: self._lose(codes.OVERFLOW, f"too much waits for {self.endpoint}"))
-        else:
-            self._of_loop().post(self.flush)
-
-    # ── what the loop calls ──────────────────────────────────────────────────────────────────────────────────────
-
-    def attach(self, loop: Loop, handler: Callable[[Any], None]) -> None:
-        """See service.Endpoint."""
-        self._loop = loop
-        self._handler = handler
-        try:
-            connected = self._connected or _connect(self.endpoint.removeprefix(SCHEME))
-        except OSError as error:
-            self._lose_later(codes.NO_PEER, f"{self.endpoint}: {error.strerror}")
-            return
-        self._stream = Stream(connected)
-        self._stream.put(self._me.line())
-        self._stream.put(envelope.encode_opening(Opening(False, os.urandom(envelope.SESSION_BYTES), 0, self._hello)))
-        loop.add_fd(self._stream.fd, self._handle_readable)
-        loop.call_at(self._timer(), loop.clock.now() + self._connect_timeout_s, self._handle_too_late)
-        loop.flush_soon(self)
-
-    def flush(self) -> None:
-        """See service.Endpoint."""
-        if self._stream is None or self._is_over:
-            return
-        try:
-            with self._sending:
-                is_sent = self._stream.send()
-            if not is_sent:
-                self._of_loop().when_writable(self._stream.fd, self.flush)
-        except OSError:
-            self._handle_readable()  # which hears what was said last
-
-    def close(self) -> None:
-        """See service.Endpoint."""
-        if not self._is_over:
-            self.flush()
-            self._end()
-
-    # ── reading, and ends ────────────────────────────────────────────────────────────────────────────────────────
-
-    def _handle_readable(self) -> None:
-        if self._stream is None or self._is_over:
-            return
-        frames, gone = self._stream.receive()
-        try:
-            for frame in frames:
-                if not self._handle_frame(frame):
-                    return
-        except ProtocolError as error:
-            self._lose(codes.PROTOCOL, str(error))
-            return
-        if gone:
-            self._lose(codes.CLOSED, f"{self.endpoint} is gone")
-
-    def _handle_frame(self, frame: bytes) -> bool:
-        """Take one frame; False when it was the last."""
-        if self._line is not None:
-            line, self._line = self._line, None
-            self._handle_answer(line, envelope.decode_answer(frame))
-        elif frame.startswith(envelope.MAGIC):
-            self._line = envelope.parse_line(frame)
-        elif self._is_open:
-            self._handler(machine.Received("", codec.decode(frame)[2]))
-        else:
-            raise ProtocolError("a message outside of a session")
-        return not self._is_over
-
-    def _handle_answer(self, other: LocalIdentity, answer: envelope.Answer) -> None:
-        conflict = envelope.version_conflict(self._me, other)
-        if answer.verb == "REFUSED":
-            self._lose(answer.word, answer.text)
-        elif conflict:
-            self._lose(codes.VERSION, conflict)
-        elif answer.verb != "WELCOME" or self._is_open:
-            raise ProtocolError("an answer that nobody asked for")
-        else:
-            assert self._stream is not None
-            self._of_loop().cancel(self._timer())
-            for frame in self._early:
-                self._stream.put(frame)
-            self._early.clear()
-            self._is_open = True
-            self._of_loop().flush_soon(self)
-            self._handler(machine.PeerJoined("", other.role, "", None))
-
-    def _handle_too_late(self) -> None:
-        text = f"{self.endpoint} did not answer the hello in {self._connect_timeout_s:g} s"
-        self._lose(codes.NO_PEER, text)
-
-    def _lose_later(self, code: str, text: str) -> None:
-        self._end()
-        self._of_loop().post(lambda: self._handler(_lost("", code, text)))
-
-    def _lose(self, code: str, text: str) -> None:
-        self._end()
-        self._handler(_lost("", code, text))
-
-    def _end(self) -> None:
-        self._is_over = True
-        loop = self._of_loop()
-        loop.cancel(self._timer())
-        if self._stream is not None:
-            loop.remove_fd(self._stream.fd)
-            self._stream.close()
-
-    def _timer(self) -> str:
-        return f"unix-{id(self)}"
-
-    def _of_loop(self) -> Loop:
-        assert self._loop is not None
-        return self._loop
-
-
 def _is_one_frame(data: bytes) -> bool:
     """Whether nothing else was read: a small message, as nearly all are."""
     return len(data) >= _LENGTH.size and _LENGTH.unpack_from(data)[0] == len(data) - _LENGTH.size
-
-
-def _connect(path: str) -> socket.socket:
-    connected = socket.socket(socket.AF_UNIX)
-    try:
-        connected.connect(path)
-    except OSError:
-        connected.close()
-        raise
-    return connected
 
 
 def _lost(peer: str, code: str, text: str) -> machine.PeerLost:

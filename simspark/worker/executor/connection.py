@@ -17,7 +17,8 @@ from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire.envelope import local_identity
 from simspark.publib.wire.messages import BlockClientHello, ExecutorHello, Owner
 from simspark.publib.wire.places import reach
-from simspark.publib.wire.unix import SCHEME, UnixDialer
+from simspark.publib.wire.unix import SCHEME
+from simspark.publib.wire.unix_dialer import UnixDialer
 from simspark.worker.executor.blocks import PendingFetch
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from simspark.publib.lineage.spark_files import SparkFiles
 from simspark.publib.service import Loop
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import messages
-from simspark.publib.wire.unix import UnixDialer
+from simspark.publib.wire.unix_dialer import UnixDialer
 from simspark.worker.executor.blocks import TaskData, read_program
 from simspark.worker.executor.broadcasts import read_broadcast
 from simspark.worker.executor.connection import RemoteBlocks, Sockets, dial_driver

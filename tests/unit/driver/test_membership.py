@@ -10,13 +10,16 @@ GRANTS = tuple(messages.Grant(name, "w1", 1, "key", "h1") for name in ("a/1", "a
 
 
 class News:
-    """Nobody listens, but to who is stopped."""
+    """Nobody listens, but to who is stopped or doubted."""
 
     def __init__(self):
         self.said = []
 
     def stopped(self, executor, is_stopped):
         self.said.append((executor, is_stopped))
+
+    def doubted(self, worker, is_doubted):
+        self.said.append((worker, is_doubted))
 
     def __getattr__(self, _name):
         return lambda *_: None
@@ -150,7 +153,7 @@ def test_nobody_is_stopped_in_a_new_session_until_it_says_so(driver):
     say_paused(driver, "a/1")
     driver.membership.handle_worker(machine.PeerLost("p1", "expired: away"))
     assert join(driver, peer="p2")
-    assert driver.news.said == [("a/1", False)]
+    assert ("a/1", False) in driver.news.said
     driver.news.said = []
     assert say_paused(driver, "a/1", peer="p2") == [("a/1", True)]
 
@@ -160,3 +163,51 @@ def test_only_a_workers_own_executors_are_stopped_by_its_word(driver):
     join(driver)
     assert say_paused(driver, "a/3", "a/unknown") == []
     assert say_paused(driver, "a/1", peer="a stranger") == []
+
+
+def tell(driver, event):
+    assert driver.membership.handle_worker(event)
+    said, driver.news.said = driver.news.said, []
+    return said
+
+
+def say_state(driver, state, incarnation=1):
+    driver.hear(messages.WorkersChanged((messages.WorkerState("w1", incarnation, state),)))
+    said, driver.news.said = driver.news.said, []
+    return said
+
+
+def test_a_worker_that_is_away_is_doubted_until_it_is_back(driver):
+    join(driver)
+    assert tell(driver, machine.PeerSilent("p1")) == [("w1", True)]
+    assert tell(driver, machine.PeerReturned("p1")) == [("w1", False)]
+    assert tell(driver, machine.PeerSilent("p1")) == [("w1", True)]
+    assert tell(driver, machine.PeerLost("p1", "expired: away")) == []
+    join(driver, peer="p2")
+    assert driver.news.said == [("w1", False)]
+
+
+def test_a_worker_that_its_master_does_not_hear_is_doubted_and_for_two_reasons_once(driver):
+    join(driver)
+    assert say_state(driver, "late") == [("w1", True)]
+    assert tell(driver, machine.PeerSilent("p1")) == []
+    assert say_state(driver, "alive") == []
+    assert tell(driver, machine.PeerReturned("p1")) == [("w1", False)]
+    assert say_state(driver, "alive") == []
+
+
+def test_an_executor_that_its_worker_saw_stopped_stays_so_when_the_worker_is_no_longer_doubted(driver):
+    join(driver)
+    say_paused(driver, "a/1")
+    tell(driver, machine.PeerSilent("p1"))
+    assert tell(driver, machine.PeerReturned("p1")) == [("w1", False), ("a/1", True)]
+
+
+def test_a_dead_worker_is_not_doubted_when_it_comes_back(driver):
+    join(driver)
+    tell(driver, machine.PeerSilent("p1"))
+    assert say_state(driver, "dead") == []
+    driver.hear(messages.ExecutorsGranted((messages.Grant("a/3", "w1", 2, "key", "h1"),)))
+    join(driver, peer="p2", says=hello(incarnation=2))
+    assert driver.news.said == []
+    assert tell(driver, machine.PeerSilent("p2")) == [("w1", True)]

@@ -8,7 +8,7 @@ import pytest
 
 from simspark.publib.template_client import ExecutorStart
 from simspark.publib.wire import transport
-from simspark.publib.wire.unix import UnixDialer
+from simspark.publib.wire.unix_dialer import UnixDialer
 from simspark.worker.executor import connection
 
 pytestmark = pytest.mark.unit
