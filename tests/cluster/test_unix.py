@@ -165,7 +165,7 @@ def test_what_is_sent_at_once_leaves_without_a_turn_of_the_loop(pair):
     dialer, _, _ = pair.join()
     turns = pair.turns
     dialer.send_at_once(CommitAsk(1))
-    assert pair.listener._peers["u1"].stream.receive()[0].__next__() == codec.encode(1, 0, CommitAsk(1))
+    assert pair.listener._peers["u1"].stream.receive()[0][0] == codec.encode(1, 0, CommitAsk(1))
     assert pair.turns == turns
 
 
