@@ -1,10 +1,10 @@
 """What a small function computes, as a syntax tree, read from its code.
 
-Only functions are read that assign to names, one statement after another, and return an expression: arguments by
-position, no inner function but that of a list comprehension. The code is executed on a stack of syntax trees instead
-of values. Code differs between versions of Python, and whoever reads it may err: so what was read is compiled again
-and must give the very same code, else nothing is said of the function. That makes the reading safe whatever it meets;
-what it does not know costs only speed.
+Only functions are read that assign to names, do one thing or another, raise, and return expressions: arguments by
+position, no loop, no inner function but that of a list comprehension. The code is executed on a stack of syntax trees
+instead of values. Code differs between versions of Python, and whoever reads it may err: so what was read is compiled
+again and must give the very same code, else nothing is said of the function. That makes the reading safe whatever it
+meets; what it does not know costs only speed.
 
 Each node's column is the number of the instruction that it was read from, so that whoever compiles the tree into
 something else finds from an instruction there the one here. Nodes inside a comprehension carry ``nest``: which of the
@@ -19,8 +19,11 @@ from collections.abc import Iterable, Sequence
 from types import CodeType
 from typing import Any
 
+from simspark.publib.lineage.branches import returned, settled
+from simspark.publib.lineage.comprehension_reader import inner_codes
+from simspark.publib.lineage.operations import INLINES_COMPREHENSIONS, is_known_version
 from simspark.publib.lineage.stack_reader import placed
-from simspark.publib.lineage.statement_reader import StatementReader, inner_codes
+from simspark.publib.lineage.statement_reader import StatementReader
 from simspark.publib.named_tuple import NamedTuple
 
 MAX_INSTRUCTIONS = 400
@@ -35,24 +38,41 @@ Place = dict[str, Any]
 
 
 class Expression(NamedTuple):
-    """The tree of what a function returns, and the statements before that."""
+    """The tree of what a function returns, and the statements before that.
+
+    If it returns here and there, ``returned`` is all that it does: the statements end in returns then, with nothing
+    behind a branch that has one (see branches).
+    """
 
     body: ast.expr
     parameters: tuple[str, ...]
     statements: tuple[ast.stmt, ...] = ()
+    returned: tuple[ast.expr, ...] = ()
+
+    def trees(self) -> Sequence[ast.AST]:
+        """All that it does."""
+        return self.statements if self.returned else (*self.statements, self.body)
 
 
 def read(code: CodeType) -> Expression | None:
     """What a function with this code does; None if it is not one that can be read."""
-    if not _is_plain(code):
+    if not is_known_version() or not _is_plain(code):
         return None
     try:
         reader = StatementReader(code)
         expression = Expression(reader.result(), code.co_varnames[: code.co_argcount], tuple(reader.statements))
         same = any(_dressed(made, code) == code for made in _compiled(code, expression, reader.imported))
+        return _with_ends(expression) if same else None
     except Exception:  # Unreadable, or what a stack that is not as expected leads to
         return None
-    return expression if same else None
+
+
+def _with_ends(expression: Expression) -> Expression:
+    if not returned(expression.statements):
+        return expression
+    last = placed(ast.Return(expression.body), expression.body)
+    statements = settled([*expression.statements, last])
+    return expression._replace(statements=tuple(statements), returned=returned(statements))
 
 
 def _is_plain(code: CodeType) -> bool:
@@ -60,7 +80,7 @@ def _is_plain(code: CodeType) -> bool:
         not code.co_flags & ~(_ALLOWED_FLAGS | _FUTURES)
         and not code.co_kwonlyargcount
         and not code.co_posonlyargcount
-        and not code.co_exceptiontable
+        and (INLINES_COMPREHENSIONS or not code.co_exceptiontable)
         and len(code.co_code) <= 2 * MAX_INSTRUCTIONS
         and all(_SEES_FRAMES.isdisjoint(each.co_names) for each in inner_codes(code))
         and "__class__" not in code.co_freevars

@@ -19,6 +19,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from simspark.publib.lineage.comprehension_reader import inner_codes
 from simspark.publib.lineage.line_table import Position, encode_positions
 from simspark.publib.lineage.loop_block import Arguments, Part, Plan, read_code
 from simspark.publib.lineage.loop_nodes import (
@@ -34,7 +35,7 @@ from simspark.publib.lineage.loop_nodes import (
     pair_of,
 )
 from simspark.publib.lineage.nested_loops import ROOM, NestedLoops
-from simspark.publib.lineage.statement_reader import inner_codes
+from simspark.publib.lineage.operations import ASKS_WHILE_IT_COMPARES
 from simspark.publib.lineage.steps import LOOP
 from simspark.publib.named_tuple import NamedTuple
 
@@ -88,7 +89,8 @@ class _Builder(NestedLoops):
     def _add_filter(self, number: int, part: Part) -> None:
         row = self._argument(number, part)
         test = self._applied(number, part, row)
-        if number in self._built_in and isinstance(test, ast.Compare) and len(test.ops) == 1:
+        compares = number in self._built_in and isinstance(test, ast.Compare) and len(test.ops) == 1
+        if compares and not ASKS_WHILE_IT_COMPARES:
             self._truths[number] = test.col_offset
         else:
             test = for_function(number, moved(self._keep(test), test))
@@ -292,6 +294,6 @@ def _replaced(constants: Sequence[Any], by: dict[CodeType, CodeType]) -> tuple[A
 def _is_sum(part: Part) -> bool:
     """Whether a function of two arguments is their sum."""
     made = None if part.code is None or part.code.co_argcount != PAIR else read_code(part.code)
-    if made is None or not isinstance(made.body, ast.BinOp) or not isinstance(made.body.op, ast.Add):
+    if made is None or made.statements or not isinstance(made.body, ast.BinOp) or not isinstance(made.body.op, ast.Add):
         return False
     return [getattr(side, "id", "") for side in (made.body.left, made.body.right)] == [*made.parameters]

@@ -9,10 +9,9 @@ from types import CodeType
 from typing import Any
 
 from simspark.publib.lineage.expressions import Expression, read
+from simspark.publib.lineage.inlining import Inlined
 from simspark.publib.lineage.loop_nodes import (
     OWN,
-    Inliner,
-    copied,
     for_function,
     is_pair,
     item_of,
@@ -21,7 +20,6 @@ from simspark.publib.lineage.loop_nodes import (
     names_in,
     pair_of,
     picked,
-    recipe,
     scope_of,
     takes_only_items,
 )
@@ -149,8 +147,8 @@ class LoopBlock:
         expression = read_code(code)
         if expression is None or part.file != self._file():
             return None
-        trees = (expression.body, *expression.statements)
-        if not part.at_home and any(scope_of(name) == "global" for tree in trees for name in names_in(tree)):
+        names = (name for tree in expression.trees() for name in names_in(tree))
+        if not part.at_home and any(scope_of(name) == "global" for name in names):
             return None
         return expression
 
@@ -162,6 +160,11 @@ class LoopBlock:
     def append(self, statement: ast.stmt) -> None:
         """One more statement."""
         self._block.append(statement)
+
+    def go_to(self, block: list[ast.stmt]) -> list[ast.stmt]:
+        """The next statements go there; where they went."""
+        before, self._block = self._block, block
+        return before
 
     def note_arguments(self, number: int, instruction: int, recipes: tuple[Any, ...]) -> None:
         """How a function's arguments are made again, if it fails behind this instruction of its."""
@@ -185,101 +188,6 @@ class LoopBlock:
         self._free[name] = (number, what, index)
         made = named(name)
         return made if place is None else moved(made, place)
-
-
-class Inlined:
-    """A function on its way into a block: its statements are appended, with names of the loop's for its own."""
-
-    def __init__(self, block: LoopBlock, number: int, part: Part, expression: Expression,
-                 given: Sequence[ast.expr]) -> None:
-        assert part.code is not None
-        self._block = block
-        self._number = number
-        self._part = part
-        self._expression = expression
-        self._code = part.code
-        self._given = len(given)
-        self._values = dict(zip(expression.parameters, given, strict=False))
-        self._inliner = Inliner(self._meant, number)
-        self._made: list[str] = []
-        self._note_arguments(0)
-
-    def enter(self) -> None:
-        """Do what the function does before it returns."""
-        for statement in self._expression.statements:
-            for each in self._stated(copied(statement)):
-                self._block.append(self._inliner.placed(each))
-
-    def result(self) -> ast.expr:
-        """What the function returns. What it assigned to its names is let go, as when it returned."""
-        self.enter()
-        value = self.visit(self._expression.body)
-        if self._made:
-            value = self._block.kept(value)
-            self.forget_but(value)
-        return value
-
-    def visit(self, tree: ast.expr) -> ast.expr:
-        """The function's expression with what names are in the loop."""
-        made: ast.expr = self._inliner.visit(copied(tree))
-        return made
-
-    def forget_but(self, *values: ast.expr) -> list[str]:
-        """Let go what the function assigned to its names but what these values have, whose names are given."""
-        held = {name.id for value in values for name in names_in(value)}
-        self._block.forget([name for name in self._made if name not in held])
-        return [name for name in self._made if name in held]
-
-    def _stated(self, statement: Any) -> list[ast.stmt]:
-        of_name = isinstance(statement.value, ast.Name)
-        statement.value = self._inliner.visit(statement.value)
-        if isinstance(statement, ast.AugAssign):
-            before = copied(statement.target)
-            before.ctx = ast.Load()
-            before = self._inliner.visit(before)
-            statement.target = self._inliner.visit(statement.target)
-            return [ast.Assign([statement.target], before), statement]
-        if isinstance(statement, ast.Assign):
-            (target,) = statement.targets
-            if of_name and is_pair(statement.value) and is_pair(target):
-                halves = zip(target.elts, statement.value.elts, strict=True)
-                return [more for each, half in halves for more in self._taken(each, half)]
-            statement.targets = [self._inliner.visit(target)]
-        return [statement]
-
-    def _taken(self, target: ast.expr, half: ast.expr) -> list[ast.stmt]:
-        """Unpack a half of a pair that is not made. A name just stands for it."""
-        if not isinstance(target, ast.Name):
-            return [ast.Assign([self._inliner.visit(target)], half)]
-        self._values[target.id] = half
-        return []
-
-    def _meant(self, node: ast.Name) -> ast.expr:
-        """What a name of the function's is in the loop."""
-        scope = scope_of(node)
-        if scope == "free":
-            return self._block.cell(self._number, "cell", self._code.co_freevars.index(node.id), node)
-        if scope in {"global", "inner"}:
-            return node
-        if isinstance(node.ctx, ast.Store):
-            return self._stored(node)
-        if node.id in self._values:
-            return moved(self._values[node.id], node)
-        default = self._expression.parameters.index(node.id) - self._code.co_argcount
-        return self._block.cell(self._number, "default", default + self._part.defaults, node)
-
-    def _stored(self, node: ast.Name) -> ast.expr:
-        name = self._block.fresh()
-        self._made.append(name)
-        self._values[node.id] = named(name)
-        if node.id in self._expression.parameters:
-            self._note_arguments(node.col_offset)
-        return moved(named(name, store=True), node)
-
-    def _note_arguments(self, instruction: int) -> None:
-        """How the function's arguments are made again, if it fails behind this instruction."""
-        given = self._expression.parameters[: self._given]
-        self._block.note_arguments(self._number, instruction, tuple(recipe(self._values[name]) for name in given))
 
 
 @lru_cache(maxsize=256)

@@ -100,13 +100,13 @@ def takes_only_items(expression: Expression) -> bool:
         return isinstance(node, ast.Name) and node.id == parameter and scope_of(node) == "local"
 
     uses = taken = 0
-    for node in (node for tree in (expression.body, *expression.statements) for node in ast.walk(tree)):
+    for node in (node for tree in expression.trees() for node in ast.walk(tree)):
         uses += is_parameter(node)
         if isinstance(node, ast.Subscript) and is_parameter(node.value):
             index = node.slice
             taken += isinstance(index, ast.Constant) and type(index.value) is int and index.value in {0, 1}
         elif isinstance(node, ast.Assign) and is_parameter(node.value):
-            taken += is_pair(node.targets[0])
+            taken += len(node.targets) == 1 and is_pair(node.targets[0])
     return uses == taken
 
 

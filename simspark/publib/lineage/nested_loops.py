@@ -14,8 +14,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from simspark.publib.lineage.loop_block import Inlined, LoopBlock, Part
-from simspark.publib.lineage.loop_nodes import OWN, copied, item_of, named, names_in, pair_of, scope_of
+from simspark.publib.lineage.inlining import Inlined
+from simspark.publib.lineage.loop_block import LoopBlock, Part
+from simspark.publib.lineage.loop_nodes import OWN, copied, item_of, moved, named, names_in, pair_of, scope_of
 
 ROOM = "row room"
 _HELD = (ast.Name, ast.Constant, ast.Tuple, ast.expr_context)
@@ -45,13 +46,15 @@ class NestedLoops(LoopBlock):
     def _each_of(self, number: int, part: Part, given: ast.expr) -> ast.expr:
         """An element of what the function gives; from here on, all that happens happens to each of them."""
         expression = self.readable(part, 1)
-        if expression is None or not _is_made(expression.body):
+        if expression is None or not all(map(_is_made, expression.returned or [expression.body])):
             raise NotNested
         self._built_in.append(number)
         function = Inlined(self, number, part, expression, [self._variable(given)])
-        function.enter()
         item = self.fresh()
         element: ast.expr = named(item)
+        if expression.returned:
+            return self._for_each(function, self._keep(function.result()), item, element)
+        function.enter()
         if isinstance(expression.body, ast.ListComp):
             items, element = self._comprehended(function, expression.body, item)
         else:
@@ -92,9 +95,10 @@ class NestedLoops(LoopBlock):
 
     def _copied(self, function: Inlined, made: ast.ListComp) -> ast.expr:
         """A list of what a source has; a tuple may be taken as it is."""
-        given = function.visit(made.generators[0].iter)
+        clause = made.generators[0]
+        given = function.visit(clause.iter)
         source = self._keep(given)
-        made.generators[0].iter = source if isinstance(source, ast.Constant) else _inner(source.id)  # type: ignore[attr-defined]
+        clause.iter = source if isinstance(source, ast.Constant) else moved(_inner(source.id), clause.iter)  # type: ignore[attr-defined]
         plain = function.visit(made)
         place = {name: getattr(plain, name) for name in OWN}
         kind = ast.Call(self.cell(0, "type", 0), [source], [], **place)

@@ -9,17 +9,15 @@ A node's column is the number of the instruction that it was read from, its line
 from __future__ import annotations
 
 import ast
-import dis
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, TypeVar
 
-from simspark.publib.named_tuple import NamedTuple
+from simspark.publib.lineage.conditions import Condition, either, negated
+from simspark.publib.lineage.operations import PAIRS_LOADS, Operation
 
 N = TypeVar("N", bound=ast.AST)
 
-_ATTRIBUTES_CALL = sys.version_info >= (3, 12)  # LOAD_ATTR says whether it loads a method
 BINARY: dict[str, type[ast.operator]] = {
     "+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div, "//": ast.FloorDiv, "%": ast.Mod, "**": ast.Pow,
     "@": ast.MatMult, "<<": ast.LShift, ">>": ast.RShift, "&": ast.BitAnd, "|": ast.BitOr, "^": ast.BitXor,
@@ -30,9 +28,6 @@ _COMPARE: dict[str, type[ast.cmpop]] = {
 _UNARY: dict[str, type[ast.unaryop]] = {
     "UNARY_NEGATIVE": ast.USub, "UNARY_POSITIVE": ast.UAdd, "UNARY_INVERT": ast.Invert, "UNARY_NOT": ast.Not,
 }
-_SKIPPED = frozenset({"RESUME", "CACHE", "NOP", "PRECALL", "COPY_FREE_VARS", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN",
-                      "MAKE_CELL"})
-_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_BORROW"})
 _SINGLETONS = frozenset({type(None), bool, type(...)})
 _CONVERSIONS = (-1, ord("s"), ord("r"), ord("a"))
 
@@ -41,51 +36,12 @@ class Unreadable(Exception):
     """The code is not one that can be read here."""
 
 
-class Operation(NamedTuple):
-    """An instruction: its number counts caches too, as positions and tracebacks do."""
-
-    name: str
-    arg: int
-    value: Any
-    number: int
-    line: int
-
-
 class Null(ast.expr):
     """What calls push where there is no self."""
 
 
 class Self(ast.expr):
     """What a method call pushes beside the attribute."""
-
-
-def operations(code: CodeType) -> tuple[list[Operation], dict[int, int]]:
-    """The instructions under names that are the same in all versions, and where each offset is among them."""
-    ops: list[Operation] = []
-    marks: dict[int, int] = {}
-    for each in dis.get_instructions(code):
-        marks[each.offset] = len(ops)
-        name = each.opname.replace("JUMP_FORWARD_IF", "JUMP_IF")
-        positions = each.positions
-        line = positions.lineno if positions is not None and positions.lineno else code.co_firstlineno
-        op = Operation(name, each.arg or 0, each.argval, each.offset // 2, line)
-        if name in _SKIPPED:
-            continue
-        if name in {"RETURN_CONST", "LOAD_SMALL_INT"}:
-            ops.append(op._replace(name="LOAD_CONST"))
-            if name == "RETURN_CONST":
-                ops.append(op._replace(name="RETURN_VALUE"))
-        elif name.startswith("STORE_FAST_"):  # two in one
-            ops += [op._replace(name="STORE_FAST", value=op.value[0]), op._replace(name=name[11:], value=op.value[1])]
-        elif name == "POP_TOP" and [each.name for each in ops[-2:]] in _KEEPING_JUMPS:
-            jump = ops.pop()
-            ops[-1] = jump._replace(name=jump.name.replace("POP_JUMP_", "JUMP_") + "_OR_POP")
-        else:
-            ops.append(op)
-    return ops, marks
-
-
-_KEEPING_JUMPS = (["COPY", "POP_JUMP_IF_FALSE"], ["COPY", "POP_JUMP_IF_TRUE"])
 
 
 def placed(node: N, like: Any) -> N:
@@ -103,6 +59,7 @@ class Reader:
         self._marks = marks
         self._constants = constants
         self._keywords: tuple[str, ...] = ()
+        self._threaded: dict[int, int] = {}  # where it goes on from an end of a branch: jumps to that go there at once
         self.imported: set[str] = set()  # calls of what a module imports have code of their own
 
     def value(self, at: int, stop: int) -> ast.expr:
@@ -135,6 +92,8 @@ class Reader:
 
     def _target(self, op: Operation, at: int, stop: int) -> int:
         target = self._marks[op.value]
+        if target > stop:
+            target = self._threaded.get(target, target)
         if not at < target <= stop:
             raise Unreadable
         return target
@@ -143,7 +102,7 @@ class Reader:
         target = self._target(op, at, stop)
         if op.name in {"JUMP_IF_FALSE_OR_POP", "JUMP_IF_TRUE_OR_POP"}:
             kind = ast.And if op.name == "JUMP_IF_FALSE_OR_POP" else ast.Or
-            stack.append(self._either(op, kind, stack.pop(), self.value(at + 1, target)))
+            stack.append(either(kind, stack.pop(), self.value(at + 1, target), op))
             return target
         if not op.name.startswith("POP_JUMP_IF_"):
             raise Unreadable
@@ -151,45 +110,59 @@ class Reader:
         mixed = {"POP_JUMP_IF_FALSE": "JUMP_IF_TRUE_OR_POP", "POP_JUMP_IF_TRUE": "JUMP_IF_FALSE_OR_POP"}
         if mixed.get(op.name) == last.name:
             return self._mixed(op, at, target, stop, stack)
-        test, at, target = self._test(op, at, stop, stack.pop())
+        test, at, target = next(self._tests(op, at, stop, stack.pop()))
         return self._conditional(op, test, at, target, stop, stack)
-
-    def _either(self, op: Operation, kind: type[ast.boolop], left: ast.expr, right: ast.expr) -> ast.expr:
-        rest = right.values if isinstance(right, ast.BoolOp) and isinstance(right.op, kind) else [right]
-        return self._node(ast.BoolOp(kind(), [left, *rest]), op)
 
     def _mixed(self, op: Operation, at: int, target: int, stop: int, stack: list[ast.expr]) -> int:
         """``a and b or c``, and the other way round."""
         inner, outer = (ast.And, ast.Or) if op.name == "POP_JUMP_IF_FALSE" else (ast.Or, ast.And)
         last = self._ops[target - 1]
         end = self._target(last, target - 1, stop)
-        left = self._either(op, inner, stack.pop(), self.value(at + 1, target - 1))
-        stack.append(self._either(last, outer, left, self.value(target, end)))
+        left = either(inner, stack.pop(), self.value(at + 1, target - 1), op)
+        stack.append(either(outer, left, self.value(target, end), last))
         return end
 
-    def _test(self, op: Operation, at: int, stop: int, test: ast.expr) -> tuple[ast.expr, int, int]:
-        """The whole condition that begins with ``test``; where the code for it being true and for false begin."""
-        target = self._target(op, at, stop)
-        test, jump = self._asked(op, test)
-        before = self._ops[target - 1]
-        if jump == "TRUE" and before.name.startswith("POP_JUMP_IF_"):  # a or b
-            end = self._target(before, target - 1, stop)
-            other, name = self._asked(before, self.value(at + 1, target - 1))
-            if name != "FALSE":
-                raise Unreadable
-            return self._either(op, ast.Or, test, other), target, end
-        if jump == "TRUE":
-            return self._node(ast.UnaryOp(ast.Not(), test), op), at + 1, target
-        more = next((number for number in range(at + 1, target) if self._ops[number].name.startswith("POP_JUMP_IF_")
-                     and self._marks[self._ops[number].value] == target), 0)
-        if not more:
-            return test, at + 1, target
-        other, start, _ = self._test(self._ops[more], more, stop, self.value(at + 1, more))  # a and b
-        return self._either(op, ast.And, test, other), start, target
+    def _tests(self, op: Operation, at: int, stop: int, test: ast.expr) -> Iterator[tuple[ast.expr, int, int]]:
+        """The conditions that begin with ``test``, the longest first; where code for their truth and else begins."""
+        conditions = [self._condition(op, at, stop, test)]
+        whole = [conditions[0]]
+        while (more := self._more(conditions, stop)) is not None:
+            conditions.append(more)
+            while len(conditions) > 1 and (joined := conditions[-2].joined(conditions[-1])) is not None:
+                conditions[-2:] = [joined]
+            if len(conditions) == 1:
+                whole.append(conditions[0])
+        for each in reversed(whole):
+            tree = negated(each.tree, each.op) if each.if_true else each.tree
+            yield tree, each.following, each.target
+
+    def _condition(self, op: Operation, at: int, stop: int, test: ast.expr) -> Condition:
+        tree, jump = self._asked(op, test)
+        return Condition(tree, jump == "TRUE", self._target(op, at, stop), at + 1, op)
+
+    def _more(self, before: list[Condition], stop: int) -> Condition | None:
+        """What is asked behind other conditions: what is one with the last, else what comes first."""
+        found = None
+        for each in self._behind(before[-1].following, max(each.target for each in before), stop):
+            if before[-1].joined(each) is not None:
+                return each
+            found = found or each
+        return found
+
+    def _behind(self, at: int, end: int, stop: int) -> Iterator[Condition]:
+        for number in range(at + 1, end):
+            op = self._ops[number]
+            if op.name.startswith("POP_JUMP_IF_"):
+                try:
+                    yield self._condition(op, number, stop, self.value(at, number))
+                except (Unreadable, IndexError):
+                    continue
 
     def _asked(self, op: Operation, test: ast.expr) -> tuple[ast.expr, str]:
         """The condition of a jump, and whether it is taken if that is TRUE or if it is FALSE."""
         name = op.name.removeprefix("POP_JUMP_IF_")
+        if PAIRS_LOADS and isinstance(test, ast.Name):
+            test = self._node(test, op)
         if name in {"TRUE", "FALSE"}:
             return test, name
         kinds: dict[str, ast.cmpop] = {"NONE": ast.IsNot(), "NOT_NONE": ast.Is()}
@@ -215,7 +188,7 @@ class Reader:
         """The same where what follows the choice was copied into both branches."""
         for size in range(1, min(target - at, stop - target)):
             first, second = self._ops[target - size : target], self._ops[stop - size : stop]
-            if [each[:3] for each in first] != [each[:3] for each in second]:
+            if not _alike(first, second):
                 break
             try:
                 chosen = self._choice(op, test, self.value(at, target - size), self.value(target, stop - size))
@@ -240,7 +213,7 @@ class Reader:
                 raise Unreadable
             target = self._target(jump, at, stop)
             at += 4
-            following = self._operand_end(at, target)
+            following = self._operand_end(at, target, stop)
             others.append(self.value(at, following))
             at = following
         first = self._ops[at]
@@ -249,17 +222,18 @@ class Reader:
         if [op.name for op in self._ops[target : target + 2]] != ["SWAP", "POP_TOP"]:
             raise Unreadable
         stack.append(self._node(ast.Compare(left, kinds, others), first))
-        if end.name == "RETURN_VALUE" and self._ops[target + 2].name == "RETURN_VALUE" and target + 3 == stop:
+        if _alike(self._ops[at + 1 : target], self._ops[target + 2 : stop]):  # what follows was copied
             return target + 2
         if end.name != "JUMP_FORWARD" or self._target(end, at, stop) != target + 2:
             raise Unreadable
         return target + 2
 
-    def _operand_end(self, at: int, stop: int) -> int:
-        """Where the next operand of a chain of comparisons ends."""
-        for number in range(at + 1, stop):
+    def _operand_end(self, at: int, target: int, stop: int) -> int:
+        """Where the next operand of a chain of comparisons ends: what follows the last may have been copied."""
+        behind = self._ops[target + 2 : stop]
+        for number in range(at + 1, target):
             op = self._ops[number]
-            if op.name == "SWAP" or number == stop - 2:
+            if op.name == "SWAP" or number == target - 2 or _alike(self._ops[number + 1 : target], behind):
                 return number
         raise Unreadable
 
@@ -286,7 +260,7 @@ class Reader:
         return node
 
     def _step(self, op: Operation, stack: list[ast.expr]) -> None:
-        if op.name in _LOADS:
+        if op.name == "LOAD_FAST":
             stack.append(self._name(op.value, "local", op))
         elif op.name in _UNARY:
             stack.append(self._node(ast.UnaryOp(_UNARY[op.name](), stack.pop()), op))
@@ -308,11 +282,6 @@ class Reader:
         del stack[len(stack) - count :]
         return taken
 
-    def _do_load_fast_load_fast(self, op: Operation, stack: list[ast.expr]) -> None:
-        stack += [self._name(name, "local", op) for name in op.value]
-
-    _do_load_fast_borrow_load_fast_borrow = _do_load_fast_load_fast
-
     def _do_load_const(self, op: Operation, stack: list[ast.expr]) -> None:
         if isinstance(op.value, CodeType):
             raise Unreadable
@@ -330,8 +299,7 @@ class Reader:
         stack.append(Null())
 
     def _do_load_attr(self, op: Operation, stack: list[ast.expr]) -> None:
-        node = self._node(ast.Attribute(stack.pop(), op.value, ast.Load()), op)
-        stack += [Self(), node] if op.arg & 1 and _ATTRIBUTES_CALL else [node]
+        stack.append(self._node(ast.Attribute(stack.pop(), op.value, ast.Load()), op))
 
     def _do_load_method(self, op: Operation, stack: list[ast.expr]) -> None:
         stack += [Self(), self._node(ast.Attribute(stack.pop(), op.value, ast.Load()), op)]
@@ -373,11 +341,7 @@ class Reader:
 
     def _do_binary_op(self, op: Operation, stack: list[ast.expr]) -> None:
         right, left = stack.pop(), stack.pop()
-        symbol = dis._nb_ops[op.arg][1]  # type: ignore[attr-defined]
-        if symbol == "[]":
-            stack.append(self._node(ast.Subscript(left, right, ast.Load()), op))
-        else:
-            stack.append(self._node(ast.BinOp(left, BINARY[symbol](), right), op))
+        stack.append(self._node(ast.BinOp(left, BINARY[op.value](), right), op))
 
     def _do_binary_subscr(self, op: Operation, stack: list[ast.expr]) -> None:
         index, value = stack.pop(), stack.pop()
@@ -424,14 +388,6 @@ class Reader:
             raise Unreadable
         stack.append(self._node(ast.Tuple(made.elts, ast.Load()), op))
 
-    def _do_call_intrinsic_1(self, op: Operation, stack: list[ast.expr]) -> None:
-        if op.value == 6 or op.arg == 6:  # list to tuple
-            self._do_list_to_tuple(op, stack)
-        elif op.arg == 5:  # unary plus
-            stack.append(self._node(ast.UnaryOp(ast.UAdd(), stack.pop()), op))
-        else:
-            raise Unreadable
-
     # ── formatted text ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _do_format_value(self, op: Operation, stack: list[ast.expr]) -> None:
@@ -466,6 +422,14 @@ class Reader:
         for part in self._pop(stack, op.arg):
             parts += part.values if isinstance(part, ast.JoinedStr) else [part]
         stack.append(self._node(ast.JoinedStr(parts), op))
+
+
+def _alike(some: list[Operation], others: list[Operation]) -> bool:
+    return [_what(op) for op in some] == [_what(op) for op in others]
+
+
+def _what(op: Operation) -> tuple[Any, ...]:
+    return op.name, op.value, 0 if "FAST" in op.name else op.arg
 
 
 def _is_converted(value: ast.expr) -> bool:

@@ -71,6 +71,8 @@ def assert_same(steps: list[Step], data: Any, *, built_in: bool = True) -> None:
 
 
 def broken(x: Any) -> Any:
+    for _ in ():
+        """It is not read."""
     if x == 7:
         raise KeyError("seven")
     return x
