@@ -135,6 +135,13 @@ MAPS = (
              lambda kind: pair(kind[2], kind[1])),
     Function(_def("x", "half, rest = divmod(x, 2)", "half += rest", "x = half", "return rest, x - 1"), _is("int"),
              _to(pair("int", "int"))),
+    Function(_def("x", "if x % 3 == 0:", "    return -x, 0", "if x < 0 or x > 5 and x != 7:", "    x = x + 1",
+                  "    half = x // 2", "elif not x:", "    half = 9", "else:", "    half = x", "return half % 4, x"),
+             _is("int"), _to(pair("int", "int"))),
+    Function(_def("x", "size = len(repr(x))", "if size % 2:", "    if size > 7:", "        size = 7",
+                  "    return size, x", "rest = size % 3", "return rest, x"), _always, lambda kind: pair("int", kind)),
+    Function(_def("x", "text = repr(x)", "if x is None:", "    raise ValueError('nothing')", "return text[-4:]"),
+             _is("int", "text"), _to("text")),
     Function(_def("x", "text = repr(x)", "sizes = [len(part) for part in text.split(',')]", "return sizes[-1] % 3, x"),
              _always, lambda kind: pair("int", kind)),
 )
@@ -155,6 +162,9 @@ FLAT_MAPS = (
     Function(_def("x", "size = len(repr(x))", "return [(each % 2, x) for each in range(size % 4)]"), _always,
              lambda kind: pair("int", kind), 3),
     Function(_def("kv", "key, value = kv", "return [(key, each) for each in [value, value]]"), _keyed, _same, 2),
+    Function(_def("x", "size = len(repr(x))", "if size % 3 == 0:", "    return []", "if size > 5:", "    size = 5",
+                  "    return [(x, x)]", "return [(x, each) for each in [x][:size]]"), lambda kind: not has_list(kind),
+             lambda kind: pair(kind, kind)),
     Function(_def("xs", "last = xs[-1:]", "return [(len(last), each) for each in xs[:3]]"),
              lambda kind: kind[0] == "list", lambda kind: pair("int", kind[1]), 3),
 )
@@ -167,6 +177,8 @@ FILTERS = (
     Function("lambda x: x == x", _is("any", "real"), _same),
     Function("lambda kv: kv[0] is not None", _keyed, _same),
     Function(_def("x", "size = len(repr(x))", "size //= 2", "return size % 3"), _always, _same),
+    Function(_def("x", "size = len(repr(x))", "if size > 9:", "    return False", "if size % 2:", "    size += 3",
+                  "return size % 3"), _always, _same),
 )
 OF_PARTITIONS = (
     Function("lambda rows: [len(list(rows))]", _always, _to("int")),

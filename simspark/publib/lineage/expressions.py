@@ -21,7 +21,7 @@ from typing import Any
 
 from simspark.publib.lineage.branches import returned, settled
 from simspark.publib.lineage.comprehension_reader import inner_codes
-from simspark.publib.lineage.operations import INLINES_COMPREHENSIONS, is_known_version
+from simspark.publib.lineage.operations import INLINES_COMPREHENSIONS, docstring_of, is_known_version
 from simspark.publib.lineage.stack_reader import placed
 from simspark.publib.lineage.statement_reader import StatementReader
 from simspark.publib.named_tuple import NamedTuple
@@ -89,7 +89,7 @@ def _is_plain(code: CodeType) -> bool:
 
 def _compiled(code: CodeType, expression: Expression, imported: Iterable[str]) -> list[CodeType]:
     """The function that could have been written for this code, compiled anew in a module with these imports."""
-    doc = code.co_consts[0] if code.co_consts and isinstance(code.co_consts[0], str) else None
+    doc = docstring_of(code)
     body = expression.body
     first = code.co_firstlineno
     place: Place = {"lineno": first, "col_offset": 0, "end_lineno": first, "end_col_offset": 0}

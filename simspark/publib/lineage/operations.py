@@ -19,6 +19,10 @@ _FIRST, _LAST = (3, 11), (3, 14)
 _LOADS_METHODS = sys.version_info >= (3, 12)  # LOAD_ATTR says whether it loads a method
 _POPS_ITERATORS = sys.version_info >= (3, 13)  # behind END_FOR
 INLINES_COMPREHENSIONS = sys.version_info >= (3, 12)
+_CALLS_WITH_NULL = sys.version_info >= (3, 14)  # where no names are given to what is called with a tuple
+_FLAGS_DOCSTRINGS = 0x4000000 if sys.version_info >= (3, 14) else 0
+FOLDS_LATE = sys.version_info >= (3, 14)
+"""Of a constant that was computed its parts may be among the constants, too: it is to be computed again."""
 PAIRS_LOADS = sys.version_info >= (3, 13)
 """One instruction loads or stores two names, at the place of the first: of what is asked or gone through next, the
 instruction that does that tells the place."""
@@ -44,7 +48,10 @@ ENDS = frozenset({"RETURN_VALUE", "RAISE_VARARGS"})
 
 
 class Operation(NamedTuple):
-    """An instruction: its number counts caches too, as positions and tracebacks do."""
+    """An instruction: its number counts caches too, as positions and tracebacks do.
+
+    That of a jump is where it is asked for a truth.
+    """
 
     name: str
     arg: int
@@ -58,6 +65,12 @@ def is_known_version() -> bool:
     return sys.implementation.name == "cpython" and _FIRST <= sys.version_info[:2] <= _LAST
 
 
+def docstring_of(code: CodeType) -> str | None:
+    """The text of a function that is not a lambda."""
+    first = code.co_consts[0] if code.co_consts else None
+    return first if isinstance(first, str) and code.co_flags & _FLAGS_DOCSTRINGS == _FLAGS_DOCSTRINGS else None
+
+
 def operations(code: CodeType) -> tuple[list[Operation], dict[int, int]]:
     """The instructions, and where each offset is among them."""
     ops: list[Operation] = []
@@ -67,13 +80,18 @@ def operations(code: CodeType) -> tuple[list[Operation], dict[int, int]]:
         marks[each.offset] = len(ops)
         positions = each.positions
         line = positions.lineno if positions is not None and positions.lineno else code.co_firstlineno
-        op = Operation(each.opname, each.arg or 0, each.argval, each.offset // 2, line)
+        number = (before if before is not None and before.opname == "TO_BOOL" else each).offset // 2
+        op = Operation(each.opname, each.arg or 0, each.argval, number, line)
         name = ops[-1].name if ops else ""
         if _POPS_ITERATORS and before is not None and before.opname == "END_FOR":
             continue
         if op.name == "POP_TOP" and [known.name for known in ops[-2:]] in _KEEPING_JUMPS:
             jump = ops.pop()
             ops[-1] = jump._replace(name=name.replace("POP_JUMP_", "JUMP_") + "_OR_POP")
+            marks[each.offset] = len(ops)
+        elif op.name == "CALL_FUNCTION_EX" and _CALLS_WITH_NULL:
+            known = name == "PUSH_NULL"
+            ops[-known:] = [op._replace(arg=not known)]
         elif op.name == "JUMP_BACKWARD" and name.startswith(_JUMP_IF) and _goes_to(ops[-1], following):
             jump = ops.pop()
             ops.append(jump._replace(name=f"POP_JUMP_BACKWARD_IF_{_OPPOSITES[name[len(_JUMP_IF):]]}", value=op.value))

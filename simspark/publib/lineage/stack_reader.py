@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any, TypeVar
 
 from simspark.publib.lineage.conditions import Condition, either, negated
-from simspark.publib.lineage.operations import PAIRS_LOADS, Operation
+from simspark.publib.lineage.operations import FOLDS_LATE, PAIRS_LOADS, Operation
 
 N = TypeVar("N", bound=ast.AST)
 
@@ -27,6 +27,10 @@ _COMPARE: dict[str, type[ast.cmpop]] = {
 }
 _UNARY: dict[str, type[ast.unaryop]] = {
     "UNARY_NEGATIVE": ast.USub, "UNARY_POSITIVE": ast.UAdd, "UNARY_INVERT": ast.Invert, "UNARY_NOT": ast.Not,
+}
+_MIXED = {
+    "POP_JUMP_IF_FALSE": "JUMP_IF_TRUE_OR_POP", "JUMP_IF_FALSE_OR_POP": "JUMP_IF_TRUE_OR_POP",
+    "POP_JUMP_IF_TRUE": "JUMP_IF_FALSE_OR_POP", "JUMP_IF_TRUE_OR_POP": "JUMP_IF_FALSE_OR_POP",
 }
 _SINGLETONS = frozenset({type(None), bool, type(...)})
 _CONVERSIONS = (-1, ord("s"), ord("r"), ord("a"))
@@ -100,22 +104,20 @@ class Reader:
 
     def _branch(self, op: Operation, at: int, stop: int, stack: list[ast.expr]) -> int:
         target = self._target(op, at, stop)
+        if self._ops[target - 1].name == _MIXED.get(op.name):
+            return self._mixed(op, at, target, stop, stack)
         if op.name in {"JUMP_IF_FALSE_OR_POP", "JUMP_IF_TRUE_OR_POP"}:
             kind = ast.And if op.name == "JUMP_IF_FALSE_OR_POP" else ast.Or
             stack.append(either(kind, stack.pop(), self.value(at + 1, target), op))
             return target
         if not op.name.startswith("POP_JUMP_IF_"):
             raise Unreadable
-        last = self._ops[target - 1]
-        mixed = {"POP_JUMP_IF_FALSE": "JUMP_IF_TRUE_OR_POP", "POP_JUMP_IF_TRUE": "JUMP_IF_FALSE_OR_POP"}
-        if mixed.get(op.name) == last.name:
-            return self._mixed(op, at, target, stop, stack)
         test, at, target = next(self._tests(op, at, stop, stack.pop()))
         return self._conditional(op, test, at, target, stop, stack)
 
     def _mixed(self, op: Operation, at: int, target: int, stop: int, stack: list[ast.expr]) -> int:
         """``a and b or c``, and the other way round."""
-        inner, outer = (ast.And, ast.Or) if op.name == "POP_JUMP_IF_FALSE" else (ast.Or, ast.And)
+        inner, outer = (ast.And, ast.Or) if "FALSE" in op.name else (ast.Or, ast.And)
         last = self._ops[target - 1]
         end = self._target(last, target - 1, stop)
         left = either(inner, stack.pop(), self.value(at + 1, target - 1), op)
@@ -285,7 +287,21 @@ class Reader:
     def _do_load_const(self, op: Operation, stack: list[ast.expr]) -> None:
         if isinstance(op.value, CodeType):
             raise Unreadable
-        stack.append(self._node(ast.Constant(op.value), op))
+        stack.append(self._constant(op.value, op))
+
+    def _constant(self, value: Any, op: Operation) -> ast.expr:
+        """A constant, or what it is computed from."""
+        made: ast.expr = ast.Constant(value)
+        if isinstance(value, slice):
+            parts = (value.start, value.stop, value.step)
+            made = ast.Slice(*(None if part is None else self._constant(part, op) for part in parts))
+        elif FOLDS_LATE and isinstance(value, tuple):
+            made = ast.Tuple([self._constant(each, op) for each in value], ast.Load())
+        elif FOLDS_LATE and isinstance(value, frozenset):
+            made = ast.Set([self._constant(each, op) for each in value])
+        elif FOLDS_LATE and type(value) in {int, float} and str(value).startswith("-"):
+            made = ast.UnaryOp(ast.USub(), self._constant(-value, op))
+        return self._node(made, op)
 
     def _do_load_deref(self, op: Operation, stack: list[ast.expr]) -> None:
         stack.append(self._name(op.value, "free", op))
@@ -312,8 +328,7 @@ class Reader:
         self._call(op, stack, names)
 
     def _do_call_kw(self, op: Operation, stack: list[ast.expr]) -> None:
-        names = stack.pop()
-        self._call(op, stack, names.value)  # type: ignore[attr-defined]
+        self._call(op, stack, ast.literal_eval(stack.pop()))
 
     def _call(self, op: Operation, stack: list[ast.expr], names: tuple[str, ...]) -> None:
         given = self._pop(stack, op.arg)
@@ -379,6 +394,8 @@ class Reader:
         constants: Any = more.value if isinstance(more, ast.Constant) else None
         if isinstance(constants, tuple) and not into.elts:
             into.elts = [placed(ast.Constant(value), more) for value in constants]
+        elif isinstance(more, ast.Tuple) and not into.elts:
+            into.elts = more.elts
         else:
             into.elts.append(self._node(ast.Starred(more, ast.Load()), op))
 

@@ -177,7 +177,31 @@ def frames_entered(action):
     return sum(name != LOOP for name in calls)
 
 
+def sorted_out(x):
+    """Does one thing or another with a row."""
+    if x % 5 == 0:
+        return x % 7, 0
+    if x < 100 or x % 3 == 1:
+        x = x * 2
+        half = x // 4
+    elif x is None:
+        raise ValueError(x)
+    else:
+        half = x - 4
+    return half % 7, x
+
+
+def kept(row):
+    """Keeps some."""
+    key, value = row
+    if key == 3:
+        return False
+    key = value
+    return key % 2
+
+
 CHAINS = {
+    "branches": [Map(sorted_out), Filter(kept), MapValues(lambda x: x + 1)],
     "numbers": [Map(lambda x: x * 2 + 1), Filter(lambda x: x % 3 == 0), Map(lambda x: (x % 7, x))],
     "pairs": [KeyBy(lambda x: x % 7), MapValues(lambda x: x - 1), Filter(lambda kv: kv[1] > 5)],
     "lists": [Map(lambda x: (x, [x, x])), FlatMap(lambda kv: kv[1]), Map(lambda x: (x % 7, 1))],

@@ -288,6 +288,24 @@ def folds(steps: list[Step], data: Any, fused: bool) -> list[Any]:
             *(of(lambda rows, way=way: list(way.combine_values(rows, run))) for way in ways)]
 
 
+def test_rows_are_not_counted_for_a_function_that_adds_something_else() -> None:
+    def twice_the_first(a: int, b: int) -> int:
+        a = 2 * a
+        return a + b
+
+    for fused in (True, False):
+        rows = apply_steps([Map(lambda x: (x, 1))], iter(["a"] * 3), 0, task(fused))
+        assert list(reducing(twice_the_first).combine_values(rows, task(fused))) == [("a", 7)]
+
+
+def test_a_name_of_a_comprehension_hides_no_other() -> None:
+    def hides(x: Any) -> Any:
+        y = [THREE for THREE in x]
+        return y, THREE, [x for x in x], x
+
+    assert_same([Map(hides), Map(lambda x: (x, THREE))], [(1, 2), [7]])
+
+
 @pytest.mark.parametrize("source", STATEMENTS)
 def test_reductions_and_groups_are_the_same(source: str) -> None:
     made = function(source)

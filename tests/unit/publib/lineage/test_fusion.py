@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simspark.publib.lineage import fusion, sinks
+from simspark.publib.lineage import fusion, operations, sinks
 from simspark.publib.lineage.aggregation import Aggregator, grouping, reducing, rows_of_batch
 from simspark.publib.lineage.expressions import read
 from simspark.publib.lineage.line_table import encode_positions
+from simspark.publib.lineage.loop_block import read_code
 from simspark.publib.lineage.program import Program, Steps
 from simspark.publib.lineage.row_functions import first, second
 from simspark.publib.lineage.sources import SliceSource
@@ -169,6 +170,16 @@ NOT_READ = [
 def test_what_is_more_than_an_expression_is_called(function: Any) -> None:
     assert fusion.row_loop([Map(function)]) is None
     assert getattr(function, "__code__", None) is None or read(function.__code__) is None
+
+
+@pytest.mark.parametrize("name", ["_FIRST", "_LAST"])
+def test_on_a_version_that_is_not_known_functions_are_called(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, name, (4, 0) if name == "_FIRST" else (3, 10))
+    read_code.cache_clear()
+    for step in (Map(lambda x: x + 1), Filter(lambda x: x), FlatMap(lambda x: [y for y in (x, 1)])):
+        assert read(step.function.__code__) is None
+        assert_same([step, Map(lambda x: [x])], OF_TEN, built_in=False)
+    read_code.cache_clear()
 
 
 def test_a_call_of_what_the_module_imported_is_read() -> None:
