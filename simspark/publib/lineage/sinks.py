@@ -141,7 +141,7 @@ class _Buckets:
                 _deal(window, order, ends, self._rows)
                 added_bytes = estimate_list(window, _BATCH_SAMPLES)
             fits = SORTED_WINDOW_BYTES * len(keys) // added_bytes
-            windows.size = max(1, min(fits, self._settle(len(keys), added_bytes)))
+            windows.size = max(1, min(fits, self._settle(len(keys), added_bytes, windows.size)))
 
     def fill_groups(self, groups: Groups, kinds: Collection[type], partitioner: Partitioner) -> None:
         """Place the keys of a dictionary, which are of these types, with their values."""
@@ -172,8 +172,8 @@ class _Buckets:
             self._pairs = False
         return self._pairs
 
-    def _settle(self, count: int, added_bytes: int) -> int:
-        """Encode and spill as needed after so many rows; how many rows to take next."""
+    def _settle(self, count: int, added_bytes: int, taken: int = 0) -> int:
+        """Encode and spill as needed after so many rows, which may be few of those taken; how many to take next."""
         frame_rows = min(self._task.batch_rows, FRAME_TARGET_BYTES * count // added_bytes)
         for number, rows in enumerate(self._rows):
             if rows and len(rows) >= frame_rows:
@@ -183,7 +183,7 @@ class _Buckets:
         if self._share.count(held) > budget:
             self._encode_all()
             self._spill()
-        return max(1, min(self._window, 4 * count, budget // 4 * count // added_bytes))
+        return max(1, min(self._window, 4 * max(count, taken), budget // 4 * count // added_bytes))
 
     def _encode_all(self) -> None:
         for number in range(len(self._rows)):
