@@ -108,12 +108,13 @@ class _Buckets:
             places = partitioner.assign(keys)
             if values is not None:
                 self._place(places, keys, values)
-                windows.size = self._settle(len(keys), estimate_columns(keys, values, _BATCH_SAMPLES))
+                added_bytes = estimate_columns(keys, values, _BATCH_SAMPLES)
+                windows.size = self._settle(len(keys), added_bytes, windows.size)
                 continue
             buckets = self._rows
             for place, row in zip(places, window, strict=True):
                 buckets[place].append(row)
-            windows.size = self._settle(len(keys), estimate_list(window, _BATCH_SAMPLES))
+            windows.size = self._settle(len(keys), estimate_list(window, _BATCH_SAMPLES), windows.size)
 
     def fill_single(self, rows: Iterator[Any]) -> None:
         """Place all rows in the only partition."""
