@@ -129,7 +129,8 @@ class StartedAction:
         try:
             if not running.spec.stages[-1].gang:  # its tasks may all begin anew
                 self._read_early(running)
-            self._wait()
+            if running.ended is None:
+                self._wait()
         finally:
             self._application.updates.apply()
         assert running.ended is not None

@@ -294,7 +294,12 @@ class Application:
             if name not in self._programs:
                 self._programs.add(name)
                 self.files.put_value(name, bytes(program), WHOLE)
-        return StageCode(digest, program, name, lambda partition: _pickled_split(split(partition)))
+
+        def pickled_split(partition: int) -> bytes:
+            part = split(partition)
+            return b"" if part is None else payload.dump(part)
+
+        return StageCode(digest, program, name, pickled_split)
 
     def spec(self, compiled: CompiledJob, partitions: tuple[int, ...], name: str, site: str,
              properties: dict[str, str], rerun: int) -> JobSpec:
@@ -365,10 +370,6 @@ def _task_properties(settings: DriverSettings) -> dict[str, str]:
 
 def _nothing() -> None:
     """A cluster that others started needs no closing."""
-
-
-def _pickled_split(split: Any) -> bytes:
-    return b"" if split is None else payload.dump(split)
 
 
 def scheduler_settings(settings: DriverSettings) -> SchedulerSettings:

@@ -111,7 +111,7 @@ class TaskOutcomes:
         tasks.leave(running)
         if report.blocks:
             self._keep_blocks(running, report)
-        if running.is_cancelled or tasks.is_done(running.index):
+        if running.cancelled_at >= 0 or tasks.is_done(running.index):
             if report.outcome == "ok":
                 self._listener.late_success(running, report)
             return False

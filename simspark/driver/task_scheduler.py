@@ -48,7 +48,7 @@ class TaskScheduler:
         self._next_task = 1
         self._roomy: dict[str, Executor] = {}
         self._offer_all = False
-        self._launches: dict[tuple[str, TaskSet], list[Attempt]] = {}
+        self._launches: dict[tuple[Executor, TaskSet], list[Attempt]] = {}
 
     # ── task sets ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,9 +190,9 @@ class TaskScheduler:
         running = tasks.launch(index, task, executor)
         executor.take(running)
         attempt = Attempt(task, tasks.partitions[index], running.attempt)
-        batch = self._launches.get((executor.name, tasks))
+        batch = self._launches.get((executor, tasks))
         if batch is None:
-            self._launches[executor.name, tasks] = [attempt]
+            self._launches[executor, tasks] = [attempt]
         else:
             batch.append(attempt)
 
@@ -200,18 +200,16 @@ class TaskScheduler:
         launches, self._launches = self._launches, {}
         gangs: dict[TaskSet, tuple[str, ...]] = {}
         turn = self._turn
-        for (name, tasks), attempts in launches.items():
-            stage = tasks.spec.stage
+        for (executor, tasks), attempts in launches.items():
+            name, stage = executor.name, tasks.spec.stage
             if tasks.spec.gang and tasks not in gangs:
                 gangs[tasks] = _executors_of(tasks)
             turn.add(Launch(name, tasks.job, stage, tasks.attempt, tuple(attempts), gangs.get(tasks, ())))
             starts = tuple([TaskStart(*attempt) for attempt in attempts])
             turn.emit(TasksStarted(tasks.job, stage, tasks.attempt, name, starts))
-            executor = self._pool.get(name)
-            if executor is not None:
-                executor.mark_started(turn.now)
-                if len(executor.flight) == len(attempts):
-                    executor.heard_at = turn.now
+            executor.mark_started(turn.now)
+            if len(executor.flight) == len(attempts):
+                executor.heard_at = turn.now
 
     def _fill_window(self, executor: Executor, sets: list[TaskSet]) -> None:
         for tasks in sets if len(sets) < 2 else self._line(sets):

@@ -292,7 +292,7 @@ def _tuple_check(arguments: tuple[Any, ...]) -> Check:
     check = _item_check(item)
 
     def check_items(found: Any) -> Any:
-        return tuple([check(one) for one in found]) if found else found
+        return tuple(map(check, found)) if found else found
 
     return check_items
 
