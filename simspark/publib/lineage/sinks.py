@@ -29,6 +29,7 @@ from simspark.publib.optimizations import uses
 BUCKET_WINDOW_ROWS = 4096
 SORTED_WINDOW_ROWS = 4096
 SORTED_WINDOW_BYTES = 2 << 20
+SORTED_FRAME_ROWS = 100  # or more: the rows of many partitions are soon too many to be kept near until they are written
 _BATCH_SAMPLES = 8
 
 
@@ -99,6 +100,7 @@ class _Buckets:
         self._frames: list[list[bytes]] = [[] for _ in range(partitions)]
         self._frame_bytes = 0
         self._spilled: list[str] = []
+        self._frame_rows = task.batch_rows
 
     def fill(self, rows: Iterator[Any], partitioner: Partitioner) -> None:
         """Place all rows."""
@@ -130,6 +132,7 @@ class _Buckets:
     def fill_sorted(self, rows: Iterator[Any], ordering: Ordering, partitioner: RangePartitioner) -> None:
         """Place all rows: so many at a time are sorted, and cut where the partitions, which are ranges, end."""
         self._window = SORTED_WINDOW_ROWS
+        self._frame_rows = min(self._frame_rows, max(SORTED_FRAME_ROWS, SORTED_WINDOW_ROWS // len(self._rows)))
         windows = _Windows(rows, self._task)
         for window in windows:
             keys, values = self._columns_of(window)
@@ -175,7 +178,7 @@ class _Buckets:
 
     def _settle(self, count: int, added_bytes: int, taken: int = 0) -> int:
         """Encode and spill as needed after so many rows, which may be few of those taken; how many to take next."""
-        frame_rows = min(self._task.batch_rows, FRAME_TARGET_BYTES * count // added_bytes)
+        frame_rows = min(self._frame_rows, FRAME_TARGET_BYTES * count // added_bytes)
         for number, rows in enumerate(self._rows):
             if rows and len(rows) >= frame_rows:
                 self._encode(number)

@@ -86,7 +86,8 @@ class Value:
         Value.alive.add(self)
 
 
-def test_a_sort_holds_no_more_rows_before_the_shuffle_than_it_sorts_at_a_time(tmp_path: Any) -> None:
+@pytest.mark.parametrize("partitions", [4, 50])
+def test_a_sort_holds_no_more_rows_before_the_shuffle_than_it_sorts_at_a_time(tmp_path: Any, partitions: int) -> None:
     most = 0
 
     def rows() -> Iterator[Any]:
@@ -95,8 +96,8 @@ def test_a_sort_holds_no_more_rows_before_the_shuffle_than_it_sorts_at_a_time(tm
             yield at * 7919 % 30_000, Value()
             most = max(most, len(Value.alive))
 
-    partitioner = RangePartitioner(4, [7000, 15_000, 22_000])
-    ShuffleWrite(1, partitioner, 4, None, Ordering()).run(rows(), task_on(FilesPlane(str(tmp_path))))
+    partitioner = RangePartitioner(partitions, range(0, 30_000, 30_000 // partitions)[1:])
+    ShuffleWrite(1, partitioner, partitions, None, Ordering()).run(rows(), task_on(FilesPlane(str(tmp_path))))
     assert most < 3 * sinks.SORTED_WINDOW_ROWS
 
 
