@@ -155,7 +155,10 @@ class Inlined:
         scope = scope_of(node)
         if scope == "free":
             return self._block.cell(self._number, "cell", self._code.co_freevars.index(node.id), node)
-        if scope in {"global", "inner"}:
+        if scope in {"global", "loop"}:
+            return node
+        if scope == "inner":  # a name of this function's alone: compilers before 3.13 mix up those of one loop
+            node.id = f"{node.id} in {self._number}"
             return node
         if isinstance(node.ctx, ast.Store):
             return self._stored(node)

@@ -83,13 +83,14 @@ class NestedLoops(LoopBlock):
         if not changing and isinstance(clause.target, ast.Name):
             made.elt = _loaded(clause.target)
             for name in names_in(element):
-                name.id = item if scope_of(name) == "inner" else name.id
+                if scope_of(name) == "inner":
+                    name.id, name.scope = item, "loop"  # type: ignore[attr-defined]
             items = self._keep(function.visit(made)) if clause.ifs else self._copied(function, made)
             return items, function.visit(element)
         if len(changing) == 1 and not any(scope_of(name) == "inner" for leaf in others for name in names_in(leaf)):
             made.elt = leaves[changing[0]]
             items = self._keep(function.visit(made))
-            leaves[changing[0]] = _inner(item)
+            leaves[changing[0]] = _of_loop(item)
             return items, function.visit(element) if isinstance(element, ast.Tuple) else named(item)
         return self._keep(function.visit(made)), named(item)
 
@@ -98,7 +99,7 @@ class NestedLoops(LoopBlock):
         clause = made.generators[0]
         given = function.visit(clause.iter)
         source = self._keep(given)
-        clause.iter = source if isinstance(source, ast.Constant) else moved(_inner(source.id), clause.iter)  # type: ignore[attr-defined]
+        clause.iter = source if isinstance(source, ast.Constant) else moved(_of_loop(source.id), clause.iter)  # type: ignore[attr-defined]
         plain = function.visit(made)
         place = {name: getattr(plain, name) for name in OWN}
         kind = ast.Call(self.cell(0, "type", 0), [source], [], **place)
@@ -133,8 +134,8 @@ def _loaded(target: ast.Name) -> ast.expr:
     return name  # type: ignore[no-any-return]
 
 
-def _inner(name: str) -> ast.expr:
+def _of_loop(name: str) -> ast.expr:
     """A variable of the loop's among a function's names."""
     made = named(name)
-    made.scope = "inner"  # type: ignore[attr-defined]
+    made.scope = "loop"  # type: ignore[attr-defined]
     return made

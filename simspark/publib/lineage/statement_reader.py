@@ -115,6 +115,8 @@ class StatementReader(Comprehensions):
                 raise Unreadable
             target, at = self._assigned_to(at)
             targets.append(target)
+        if len({target.id for target in targets if isinstance(target, ast.Name)}) < len(targets):
+            raise Unreadable  # ``a, a = b, c``: which value stays depends on the compiler
         names = placed(ast.Tuple(targets if in_order else targets[::-1], ast.Store()), targets[0])
         values = placed(ast.Tuple(list(stack), ast.Load()), stack[0])
         stack.clear()

@@ -90,6 +90,7 @@ def test_the_status_of_jobs_takes_some_frames_for_each_however_many_it_has_forgo
     assert driver.followed.entered / 320 <= 18
 
 
+@pytest.mark.usefixtures("nothing_goes_by_value")
 def test_a_count_is_compiled_and_pickled_in_some_dozen_frames():
     frames = Frames()
 

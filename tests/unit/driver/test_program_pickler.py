@@ -4,7 +4,6 @@ import operator
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterator
 from types import FrameType
 
 import cloudpickle
@@ -18,18 +17,7 @@ from simspark.publib.lineage.sources import CachedSource, RangeSource
 from simspark.publib.lineage.steps import Map
 from simspark.publib.wire import payload
 
-pytestmark = pytest.mark.unit
-
-
-@pytest.fixture(autouse=True)
-def _nothing_goes_by_value() -> Iterator[None]:
-    """Tests of executors have their own modules pickled by value, for as long as this process runs."""
-    modules = [sys.modules[name] for name in cloudpickle.list_registry_pickle_by_value()]
-    for module in modules:
-        cloudpickle.unregister_pickle_by_value(module)
-    yield
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("nothing_goes_by_value")]
 
 
 def dumps(program: object, protocol: int) -> bytes:

@@ -45,7 +45,7 @@ JOINED = {
 LEFT_ALONE = {
     "objects": lambda number: np.array([number, "x"], object),
     "text": lambda number: np.array([f"{number:03}"]),
-    "times": lambda number: np.array(["2026-01-01"], "M8[D]") + number,
+    "times": lambda number: np.array(["2026-01-01"], "M8[D]") + np.timedelta64(number, "D"),
     "structures": lambda number: np.zeros(2, "i4,f8"),
     "another byte order": lambda number: np.full(3, number, ">f8" if sys.byteorder == "little" else "<f8"),
     "Fortran's order": lambda number: np.asfortranarray(np.zeros((2, 3)) + number),

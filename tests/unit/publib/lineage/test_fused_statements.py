@@ -81,6 +81,21 @@ def test_statements_in_a_loop_give_and_raise_what_they_did(source: str) -> None:
         assert_same([Map(lambda x: x), FlatMap(made), Map(lambda x: x)], data)
 
 
+def test_a_name_that_is_assigned_to_twice_at_once_is_as_the_compiler_left_it() -> None:
+    made = function("y, y = x, (x, 1); return y")
+    assert read(made.__code__) is None
+    for fused in (True, False):
+        assert seen([Map(made)], [1, 2], fused) == ([made(1), made(2)], None)
+
+
+def test_a_name_of_the_module_is_none_of_an_other_functions_comprehension() -> None:
+    names = {"THREE": 3, "w": 2, "__file__": __file__}
+    lists = function("return [w for w in x]", names), function("return [[w, v] for v in x if 6 // w]", names)
+    steps = [*map(Map, lists), FlatMap(lambda rows: [row for row in rows])]
+    assert_same(steps, [[1, 2], [3]])
+    assert seen(steps, [[1]], True) == ([[2, 1]], None)
+
+
 NAMES = st.sampled_from(["x", "y", "z"])
 _ATOMS = st.sampled_from(["x", "x", "y", "z", "1", "THREE", "x[0]", "y[1]", "OF_TEN", "'a'", "None", "(x, y)"])
 VALUES = st.recursive(_ATOMS, lambda inner: st.one_of(
