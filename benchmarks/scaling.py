@@ -25,7 +25,7 @@ PROGRAM = """
 import json, sys, time
 from simspark import SparkContext
 with SparkContext({master!r}, "scaling") as sc:
-    sc.parallelize(range(2), 2).count()
+    sc.parallelize(range(2), 2).foreachPartition(lambda rows: None)
     for tasks in {jobs}:
         before = time.perf_counter()
         sc.parallelize(range(tasks), tasks).foreachPartition(lambda rows: None)
@@ -79,7 +79,7 @@ def core_costs(scale: float) -> Curve:
         gc.collect()
         before = time.perf_counter()
         job = shell.submit(harness.result_stage(tasks))
-        shell.finish_everything()
+        shell.finish_everything(rounds=tasks + 1)
         curve.append((executors, (time.perf_counter() - before) / tasks * 1e6))
         assert shell.outcome(job) == "succeeded"
     return curve
