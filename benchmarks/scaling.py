@@ -87,7 +87,7 @@ def core_costs(scale: float) -> Curve:
 
 # ── the plot ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 340, 56, 58, 34
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 780, 340, 56, 40, 58, 34
 COLOURS = ("#1f6f8b", "#c8553d")
 
 
@@ -98,7 +98,7 @@ def svg(curves: dict[str, Curve]) -> str:
     decades = len(str(largest)) - 1
 
     def x(size: float) -> float:
-        return LEFT + (WIDTH - LEFT - 20) * magnitude(size) / max(1, decades)
+        return LEFT + (WIDTH - LEFT - RIGHT) * magnitude(size) / max(1, decades)
 
     def y(cost: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * cost / most
@@ -128,7 +128,7 @@ def axes(decades: int, most: float, x, y) -> list[str]:
     parts = [f'<text x="{LEFT - 40}" y="20">µs a task</text>']
     cost = 0.0
     while cost <= most:
-        parts.append(f'<path d="M{LEFT} {y(cost):.1f}H{WIDTH - 20}" stroke="#ddd"/>')
+        parts.append(f'<path d="M{LEFT} {y(cost):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y(cost) + 4:.1f}" text-anchor="end">{cost:g}</text>')
         cost += step
     for power in range(decades + 1):
