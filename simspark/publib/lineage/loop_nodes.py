@@ -64,7 +64,7 @@ def names_in(tree: ast.AST) -> list[ast.Name]:
 
 
 def scope_of(node: ast.Name) -> str:
-    """What a name is in its function: see expressions."""
+    """What a name is in its function: see expressions; or "loop" for a variable of the loop's that stands in it."""
     return getattr(node, "scope", "local")
 
 
